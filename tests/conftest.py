@@ -1,0 +1,132 @@
+"""Real databases and a real sound server, for every test that asks for them."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import soundfile
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from tests.support.postgres import PostgresServer
+from tests.support.require import bundled_postgres
+
+TEST_DATABASE_URL = "TEST_DATABASE_URL"
+
+
+def pytest_configure() -> None:
+    """Lets no setting of the developer's own archive reach a test."""
+    for name in [name for name in os.environ if name.startswith("PHONOBASE_")]:
+        del os.environ[name]
+
+
+def pytest_report_header() -> str:
+    """Names the versions that a failure may depend on."""
+    return (
+        f"{_postgres_version()}, SQLite {sqlite3.sqlite_version},"
+        f" libsndfile {soundfile.__libsndfile_version__}"
+    )
+
+
+def _postgres_version() -> str:
+    if url := os.environ.get(TEST_DATABASE_URL):
+        server = PostgresServer(url)
+        try:
+            with psycopg.connect(server.dsn(server.maintenance)) as connection:
+                return f"PostgreSQL {connection.info.parameter_status('server_version')}"
+        except psycopg.OperationalError as error:
+            raise pytest.UsageError(f"{TEST_DATABASE_URL} cannot be reached: {error}") from error
+    programs = bundled_postgres()
+    if programs is None:
+        return "PostgreSQL missing"
+    version = subprocess.check_output([programs / "postgres", "--version"], text=True)
+    return version.strip().replace("postgres (PostgreSQL)", "PostgreSQL")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that all tests share: nobody stops it."""
+    with PostgresServer(os.environ.get(TEST_DATABASE_URL)) as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may stop, kill and start again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    yield from _database(postgres)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'phonobase.db'}"
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database that holds an empty archive."""
+    yield from _database(postgres, _postgres_template)
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, _sqlite_template: Path, tmp_path: Path) -> str:
+    """An SQLite file that holds an empty archive."""
+    shutil.copyfile(_sqlite_template, tmp_path / "phonobase.db")
+    return sqlite_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def archive_url(request: pytest.FixtureRequest) -> str:
+    """An empty archive: the test runs once on SQLite and once on PostgreSQL."""
+    name = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}[request.param]
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: PostgresServer) -> Iterator[str]:
+    name = _unused_name()
+    postgres.create_database(name)
+    _upgrade(postgres.url(name))
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "phonobase.db"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+def _upgrade(url: str) -> None:
+    from phonobase.store import schema  # noqa: PLC0415 - a broken schema fails only its own tests
+
+    engine = create_engine(url, poolclass=NullPool)
+    schema.upgrade(engine)
+    engine.dispose()
+
+
+def _database(server: PostgresServer, template: str | None = None) -> Iterator[str]:
+    name = _unused_name()
+    server.create_database(name, template)
+    yield server.url(name)
+    server.drop_database(name)
+
+
+def _unused_name() -> str:
+    # Unique, because a server named by TEST_DATABASE_URL may serve several test runs at once.
+    return f"phonobase_test_{uuid.uuid4().hex[:16]}"
