@@ -1,0 +1,1 @@
+"""Pure functions on frames and bytes: encodings, levels, outlines, hashes."""

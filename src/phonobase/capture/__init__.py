@@ -1,0 +1,1 @@
+"""Where sound comes from: devices, files, a pipe, a test tone."""

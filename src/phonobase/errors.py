@@ -1,0 +1,99 @@
+"""Every error phonobase raises on purpose.
+
+The tree, in the manner of the Python database API::
+
+    PhonobaseError
+    ├── AudioError                 what was given is not sound that can be stored
+    │   ├── UnsupportedFormat      a format, rate or channel count outside the limits (a ValueError)
+    │   └── InvalidAudio           bytes or a file that do not hold the sound they promise
+    │       └── TruncatedAudio     ... because their end is missing
+    ├── CaptureError               a device does not give sound
+    │   ├── PortAudioMissing       the library that talks to devices is not installed
+    │   ├── DeviceUnavailable      no such device, or it is busy, or it refuses the format
+    │   └── DeviceLost             it stopped giving sound while recording
+    └── StoreError                 the database does not do what it should
+        ├── DatabaseUnavailable    it cannot be reached or refuses to work
+        ├── StorageFull            its disk is full
+        ├── SchemaError            its tables are missing, older or newer than this program
+        ├── RecordingNotFound      no recording has that id (a LookupError)
+        ├── RecordingClosed        somebody else closed the recording that was being written
+        └── CorruptRecording       stored bytes are missing or do not decode
+
+A message names the thing and says what to do next; the command line prints it as it is.
+"""
+
+from __future__ import annotations
+
+
+class PhonobaseError(Exception):
+    """Root of every error phonobase raises on purpose."""
+
+
+class AudioError(PhonobaseError):
+    """What was given is not sound that can be stored."""
+
+
+class UnsupportedFormat(AudioError, ValueError):  # noqa: N818 - a state of things, as in psycopg
+    """A sample format, sample rate or channel count is outside the limits."""
+
+
+class InvalidAudio(AudioError):  # noqa: N818
+    """Bytes or a file do not hold the sound they promise."""
+
+
+class TruncatedAudio(InvalidAudio):
+    """Bytes or a file end before the sound they promise does."""
+
+
+class CaptureError(PhonobaseError):
+    """A device does not give sound."""
+
+
+class PortAudioMissing(CaptureError):
+    """The PortAudio library is not installed, so no device can be heard."""
+
+
+class DeviceUnavailable(CaptureError):
+    """No such device, or it is busy, or it refuses the format."""
+
+
+class DeviceLost(CaptureError):
+    """A device stopped giving sound while it was being recorded."""
+
+
+class StoreError(PhonobaseError):
+    """The database does not do what it should."""
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be reached, or refuses to work."""
+
+
+class StorageFull(StoreError):
+    """The disk under the database is full."""
+
+
+class SchemaError(StoreError):
+    """The database's tables are missing, older or newer than this program.
+
+    Attributes:
+        found: The revision the database is at; None where it has no phonobase tables.
+        expected: The revision this program needs.
+    """
+
+    def __init__(self, message: str, *, found: str | None, expected: str) -> None:
+        super().__init__(message)
+        self.found = found
+        self.expected = expected
+
+
+class RecordingNotFound(StoreError, LookupError):
+    """No recording, or more than one, answers to the given id."""
+
+
+class RecordingClosed(StoreError):
+    """Somebody else closed the recording that was being written."""
+
+
+class CorruptRecording(StoreError):
+    """Stored bytes are missing or do not decode; ``phonobase verify`` says where."""

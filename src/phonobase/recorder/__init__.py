@@ -1,0 +1,1 @@
+"""What joins an input to an archive."""

@@ -1,0 +1,1 @@
+"""The archive: schema, models, repository, and the facade that owns its transactions."""
