@@ -1,0 +1,120 @@
+"""PortAudio in this process: loaded late, kept quiet, opened by one thread at a time."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from phonobase.capture.devices import portaudio_missing
+from phonobase.errors import DeviceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from phonobase.capture.devices import Device
+
+_lock = threading.Lock()
+_open_streams = 0
+
+
+@contextlib.contextmanager
+def exclusive(timeout_s: float) -> Iterator[None]:
+    """Let nobody else open or close a device meanwhile: PortAudio is not made for threads.
+
+    Raises:
+        DeviceUnavailable: Somebody else did not come to an end in time.
+    """
+    if not _lock.acquire(timeout=timeout_s):
+        raise DeviceUnavailable(
+            f"another device has been opening for {timeout_s:g} s; restart the sound server"
+        )
+    try:
+        yield
+    finally:
+        _lock.release()
+
+
+def load() -> Any:  # noqa: ANN401 - sounddevice has no types
+    """Return the module sounddevice.
+
+    Raises:
+        PortAudioMissing: It, or the library that it needs, is not installed.
+    """
+    try:
+        import sounddevice  # noqa: PLC0415 - it opens PortAudio, which may be missing or hang
+    except (ImportError, OSError):
+        raise portaudio_missing() from None
+    return sounddevice
+
+
+def open_stream(device: Device, **settings: object) -> Any:  # noqa: ANN401
+    """Open, but do not start, a stream that reads raw bytes from a device. Hold ``exclusive``.
+
+    Raises:
+        sounddevice.PortAudioError: The device refuses.
+    """
+    global _open_streams  # noqa: PLW0603 - PortAudio itself is global
+    sounddevice = load()
+    index = _index(sounddevice, device)
+    if index is None and not _open_streams:
+        # PortAudio looks for devices once; looking again closes every stream.
+        sounddevice._terminate()  # noqa: SLF001 - there is no public way
+        sounddevice._initialize()  # noqa: SLF001
+        index = _index(sounddevice, device)
+    if index is None:
+        raise DeviceUnavailable(
+            f"{device} was connected after this program started; restart it to record from it"
+        )
+    stream = sounddevice.RawInputStream(device=index, **settings)
+    _open_streams += 1
+    return stream
+
+
+def close_stream(stream: Any) -> None:  # noqa: ANN401
+    """Give back what ``open_stream`` returned. Hold ``exclusive``."""
+    global _open_streams  # noqa: PLW0603
+    stream.abort()
+    stream.close()
+    _open_streams -= 1
+
+
+def abandon() -> None:
+    """Leave a stream that hangs behind: the end of the process must not wait for it."""
+    atexit.unregister(load()._exit_handler)  # noqa: SLF001 - it closes every stream
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send to nowhere what C libraries write to standard error. Hold ``exclusive``."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # a service may run without it
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _index(sounddevice: Any, device: Device) -> int | None:  # noqa: ANN401
+    """Return the number of a device in this process, which may be another than elsewhere."""
+    found = list(sounddevice.query_devices())
+    same = [
+        candidate["index"]
+        for candidate in found
+        if candidate["name"] == device.name
+        and candidate["max_input_channels"] > 0
+        and sounddevice.query_hostapis(candidate["hostapi"])["name"] == device.host_api
+    ]
+    if device.index in same:
+        return device.index
+    index: int | None = same[0] if same else None
+    return index
