@@ -33,11 +33,11 @@ class AudioError(PhonobaseError):
     """What was given is not sound that can be stored."""
 
 
-class UnsupportedFormat(AudioError, ValueError):  # noqa: N818 - a state of things, as in psycopg
+class UnsupportedFormat(AudioError, ValueError):
     """A sample format, sample rate or channel count is outside the limits."""
 
 
-class InvalidAudio(AudioError):  # noqa: N818
+class InvalidAudio(AudioError):
     """Bytes or a file do not hold the sound they promise."""
 
 

@@ -23,10 +23,18 @@ MAX_CHUNK_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The frames of one chunk and what they were encoded to."""
+    """The frames of one chunk and what they were encoded to.
+
+    Attributes:
+        frames: Shape (frames, channels).
+        data: What they were encoded to.
+        captured_at_us: Wall clock at the first frame, in microseconds since 1970-01-01 UTC; None where
+            the sound has no time of its own.
+    """
 
     frames: Frames
     data: bytes
+    captured_at_us: int | None = None
 
 
 class Cutter:
@@ -42,16 +50,19 @@ class Cutter:
     """
 
     def __init__(self, audio_format: AudioFormat, encoding: Encoding, chunk_frames: int) -> None:
+        self._format = audio_format
         self._encoder = encodings.encoder(encoding, audio_format)
         self._chunk_frames = chunk_frames
-        self._unclaimed: deque[Frames] = deque()
+        self._unclaimed: deque[tuple[Frames, int | None]] = deque()
         self._packets: list[Packet] = []
         self._packed_frames = 0
         self._packed_bytes = 0
 
-    def write(self, frames: Frames) -> list[Cut]:
+    def write(self, frames: Frames, captured_at_us: int | None = None) -> list[Cut]:
         """Encode frames and return the cuts that they complete. The array is kept, not copied."""
-        self._unclaimed.append(frames)
+        if not len(frames):
+            return []
+        self._unclaimed.append((frames, captured_at_us))
         return self._pack(self._encoder.write(frames))
 
     def finish(self) -> list[Cut]:
@@ -77,7 +88,9 @@ class Cutter:
         return cuts
 
     def _cut(self) -> Cut:
-        cut = Cut(self._claim(self._packed_frames), b"".join(p.data for p in self._packets))
+        captured_at_us = self._unclaimed[0][1]
+        frames = self._claim(self._packed_frames)
+        cut = Cut(frames, b"".join(packet.data for packet in self._packets), captured_at_us)
         self._packets, self._packed_frames, self._packed_bytes = [], 0, 0
         return cut
 
@@ -85,9 +98,11 @@ class Cutter:
         """Take so many of the frames that were written and belong to no cut yet."""
         taken = []
         while frame_count:
-            block = self._unclaimed.popleft()
+            block, captured_at_us = self._unclaimed.popleft()
             if len(block) > frame_count:
-                self._unclaimed.appendleft(block[frame_count:])
+                if captured_at_us is not None:
+                    captured_at_us += self._format.microseconds(frame_count)
+                self._unclaimed.appendleft((block[frame_count:], captured_at_us))
                 block = block[:frame_count]
             taken.append(block)
             frame_count -= len(block)

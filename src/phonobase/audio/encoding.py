@@ -94,3 +94,8 @@ def header(
     if encoding is Encoding.FLAC:
         return flac.header(audio_format, frame_count, md5, comments)
     return wav.header(audio_format, frame_count)
+
+
+def essence(encoding: Encoding, head: bytes) -> bytes:
+    """Return the part of a header that follows from the sound; what a file says of itself comes behind."""
+    return head[: flac.STREAMINFO_END] if encoding is Encoding.FLAC else head

@@ -30,6 +30,9 @@ MAX_SAMPLE_RATE = 655_350
 
 UNKNOWN_MD5 = bytes(16)
 
+STREAMINFO_END = 42
+"""Bytes of the marker and the STREAMINFO block."""
+
 _MARKER = b"fLaC"
 _STREAMINFO, _VORBIS_COMMENT, _LAST_BLOCK = 0, 4, 0x80
 _MD5_OFFSET = 26

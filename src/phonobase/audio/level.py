@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phonobase.pcm import Frames, SampleFormat
+if TYPE_CHECKING:
+    from phonobase.pcm import Frames, SampleFormat
 
 SILENCE_DBFS = -math.inf
 """The level of digital silence: every sample is zero."""

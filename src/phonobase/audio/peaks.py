@@ -8,10 +8,13 @@ silent never looks silent.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from phonobase.pcm import Frames, SampleFormat
+if TYPE_CHECKING:
+    from phonobase.pcm import Frames, SampleFormat
 
 FRAMES_PER_POINT = 512
 

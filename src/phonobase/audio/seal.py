@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phonobase.audio import chain
@@ -29,6 +29,7 @@ class Chunk:
         sha256: Of ``data``.
         chain: Its link, as phonobase.audio.chain has it.
         data: The encoded bytes.
+        captured_at_us: Wall clock at the first frame, as Cut has it.
     """
 
     seq: int
@@ -40,6 +41,7 @@ class Chunk:
     sha256: bytes
     chain: bytes
     data: bytes
+    captured_at_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Totals:
     frame_count: int = 0
     byte_count: int = 0
     chunk_count: int = 0
-    level: Level = Level()
+    level: Level = field(default_factory=Level)
 
     def plus(self, chunk: Chunk) -> Totals:
         """Return the totals with one more chunk."""
@@ -89,10 +91,9 @@ class Sealer:
             level=measure(cut.frames, self._sample_format),
             peaks=envelope(cut.frames, self._sample_format),
             sha256=sha256,
-            chain=chain.link(
-                before.chain_head, before.chunk_count, before.frame_count, frame_count, sha256
-            ),
+            chain=chain.link(before.chain_head, before.chunk_count, before.frame_count, frame_count, sha256),
             data=cut.data,
+            captured_at_us=cut.captured_at_us,
         )
         self.totals = before.plus(chunk)
         return chunk

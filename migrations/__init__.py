@@ -1,0 +1,1 @@
+"""The schema's revisions, run by ``phonobase db upgrade`` and ``phonobase.store.schema.upgrade``."""

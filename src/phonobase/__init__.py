@@ -1,0 +1,25 @@
+"""A recording archive in your database.
+
+Every second of sound is there, provably unaltered, or listed as a gap with its cause.
+"""
+
+from __future__ import annotations
+
+from phonobase.capture.seed import record_audio_to_bytes
+from phonobase.errors import PhonobaseError
+from phonobase.pcm import AudioFormat, SampleFormat
+from phonobase.store.archive import Archive
+from phonobase.store.recording import Note, Recording, State
+from phonobase.store.repository import RecordingRepository
+
+__all__ = [
+    "Archive",
+    "AudioFormat",
+    "Note",
+    "PhonobaseError",
+    "Recording",
+    "RecordingRepository",
+    "SampleFormat",
+    "State",
+    "record_audio_to_bytes",
+]

@@ -1,0 +1,251 @@
+"""The archive as a whole: one object that opens the database and owns its transactions."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.orm import Session
+
+from phonobase.errors import DatabaseUnavailable
+from phonobase.store import recover, schema
+from phonobase.store.chunks import StoredChunks
+from phonobase.store.draft import CHUNK_SECONDS
+from phonobase.store.engine import WRITES, create_engine, plain_errors, shown
+from phonobase.store.file import open_file
+from phonobase.store.recording import (
+    DEFAULT_SOURCE,
+    Note,
+    Recording,
+    State,
+    audio_format,
+    new_recording,
+)
+from phonobase.store.repository import RecordingRepository
+from phonobase.store.writer import RecordingWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from types import TracebackType
+    from uuid import UUID
+
+    from phonobase.pcm import Frames
+    from phonobase.store.verify import Verification
+
+
+class Archive:
+    """Recordings in a database.
+
+    Every method is a transaction of its own; inside a host's transaction use RecordingRepository.
+
+    Args:
+        bind: A URL, as ``sqlite:///clips.db`` or ``postgresql://user@host/name``, or an engine, which is
+            left open. A new SQLite file is made and gets its tables at once; PostgreSQL gets them from
+            ``phonobase db upgrade``.
+        create: Whether to make an SQLite file that is not there.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+        SchemaError: Its tables are missing, older or newer; the message says what to run.
+    """
+
+    def __init__(self, bind: str | URL | Engine, *, create: bool = True) -> None:
+        self._owns_engine = not isinstance(bind, Engine)
+        self.engine = bind if isinstance(bind, Engine) else create_engine(bind)
+        try:
+            self._prepare(create=create)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, *, create: bool) -> None:
+        if self.engine.dialect.name == "sqlite":
+            if not create and not _file_exists(self.engine.url):
+                raise DatabaseUnavailable(
+                    f"there is no archive at {shown(self.engine)}; record something first, "
+                    "or name another with --db"
+                )
+            if schema.is_empty(self.engine):
+                schema.upgrade(self.engine)
+        schema.check(self.engine)
+
+    def close(self) -> None:
+        """Close the connections, unless the engine was handed in."""
+        if self._owns_engine:
+            self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Writing
+
+    def add(
+        self,
+        audio_bytes: bytes,
+        samplerate: int,
+        channels: int = 1,
+        dtype: str = "int16",
+        **details: Any,  # noqa: ANN401 - those of RecordingRepository.add
+    ) -> Recording:
+        """Store sound that is there as a whole; arguments and errors are those of RecordingRepository.add."""
+        with self.writing() as repository:
+            return repository.add(audio_bytes, samplerate, channels, dtype, **details)
+
+    def writer(
+        self,
+        samplerate: int,
+        channels: int = 1,
+        dtype: str = "int16",
+        *,
+        source: str = DEFAULT_SOURCE,
+        started_at: datetime | None = None,
+        encoding: str | None = None,
+        note: Note | None = None,
+        run_id: UUID | None = None,
+        run_index: int = 0,
+        chunk_seconds: float = CHUNK_SECONDS,
+    ) -> RecordingWriter:
+        """Return a writer for sound that comes bit by bit; use it in a ``with`` block.
+
+        Args:
+            samplerate: In Hz.
+            channels: 1 to 32.
+            dtype: ``int16``, ``int24`` (left-justified in int32), ``int32`` or ``float32``.
+            source: Where the sound comes from.
+            started_at: At the first frame, with a time zone; now, where not given.
+            encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
+            note: What people and programs say of it.
+            run_id: The run it continues; a new one, where not given.
+            run_index: Its place in the run.
+            chunk_seconds: How much sound is committed at once.
+
+        Raises:
+            UnsupportedFormat: The format cannot be stored.
+        """
+        details = note or Note()
+        new = new_recording(
+            audio_format(samplerate, channels, dtype),
+            source=source,
+            started_at=started_at,
+            encoding=encoding,
+            run_id=run_id,
+            run_index=run_index,
+            note=Note(
+                details.title,
+                details.notes,
+                details.tags,
+                details.external_id,
+                recover.recorder_facts() | dict(details.capture),
+            ),
+        )
+        return RecordingWriter(new, self.writing, chunk_seconds)
+
+    def delete(self, recording_id: UUID | str, reason: str) -> None:
+        """Delete a recording; its time stays listed, as a gap of cause ``deleted``.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            StoreError: It is still being recorded.
+        """
+        with self.writing() as repository:
+            repository.delete(recording_id, reason)
+
+    def recover(self, on_open: Callable[[Recording, bool], None] | None = None) -> list[Recording]:
+        """Close the recordings whose recorder died, and return them as they are now.
+
+        Their state becomes ``interrupted``; their header and hash become those of what was committed.
+
+        Args:
+            on_open: Called with each open recording and whether it is left alone, because its recorder
+                may be alive.
+
+        Raises:
+            CorruptRecording: Chunks are missing or do not decode; ``verify`` says which.
+        """
+        closed = []
+        for recording in self.find(state=State.RECORDING, limit=None):
+            live = recover.may_be_live(recording)
+            if on_open is not None:
+                on_open(recording, live)
+            if not live:
+                header, pcm_sha256 = recover.closing(StoredChunks(recording, self._session))
+                with self.writing() as repository:
+                    repository.seal(recording.id, State.INTERRUPTED, header, pcm_sha256)
+                    closed.append(repository.get(recording.id))
+        return closed
+
+    # Reading
+
+    def get(self, recording_id: UUID | str) -> Recording:
+        """Return a recording.
+
+        Raises:
+            RecordingNotFound: No recording, or more than one, answers to the id.
+        """
+        with self.reading() as repository:
+            return repository.get(recording_id)
+
+    def find(self, **conditions: Any) -> list[Recording]:  # noqa: ANN401 - those of the repository
+        """Return recordings, the newest first; the conditions are those of RecordingRepository.find."""
+        with self.reading() as repository:
+            return repository.find(**conditions)
+
+    def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
+        """Return the frames from start to stop, as RecordingRepository.read does."""
+        return self._stored(recording_id).array(start, stop)
+
+    def frames(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
+        """Yield the frames from start to stop, block by block, in memory that does not grow."""
+        return self._stored(recording_id).frames(start, stop)
+
+    def open(self, recording_id: UUID | str) -> BinaryIO:
+        """Return ``header || audio`` as a seekable read-only file; bytes are fetched as they are read.
+
+        Of a recording in progress it is what was committed when it was opened.
+        """
+        return open_file(self._stored(recording_id))
+
+    def verify(
+        self, recording_id: UUID | str, on_progress: Callable[[int], None] = lambda _bytes: None
+    ) -> Verification:
+        """Re-read every byte of a recording and say what is not as it was recorded."""
+        with self.reading() as repository:
+            return repository.verify(recording_id, on_progress)
+
+    # Transactions
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[RecordingRepository]:
+        """Give a repository in a transaction: committed at the end, rolled back where the block raises."""
+        with self._session(writes=True) as session, session.begin():
+            yield RecordingRepository(session)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[RecordingRepository]:
+        """Give a repository for reading; all of it sees the archive at one moment on SQLite."""
+        with self._session() as session:
+            yield RecordingRepository(session)
+
+    def _stored(self, recording_id: UUID | str) -> StoredChunks:
+        return StoredChunks(self.get(recording_id), self._session)
+
+    @contextlib.contextmanager
+    def _session(self, *, writes: bool = False) -> Iterator[Session]:
+        engine = self.engine.execution_options(**{WRITES: True}) if writes else self.engine
+        with plain_errors(self.engine), Session(engine) as session:
+            yield session
+
+
+def _file_exists(url: URL) -> bool:
+    return bool(url.database) and Path(str(url.database)).is_file()

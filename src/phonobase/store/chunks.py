@@ -1,0 +1,175 @@
+"""Stored chunks: where they are, their bytes, their frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import bindparam, select
+
+from phonobase.audio.decode import decode
+from phonobase.errors import CorruptRecording
+from phonobase.store.engine import FETCHES_AUDIO
+from phonobase.store.models import AudioRow, ChunkRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+    from phonobase.pcm import Frames
+    from phonobase.store.recording import Recording
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as it lies in the database; ``data`` is what its audio row holds."""
+
+    seq: int
+    first_frame: int
+    frame_count: int
+    first_byte: int
+    data: bytes
+
+
+_BATCH = (
+    select(ChunkRow.seq, ChunkRow.first_frame, ChunkRow.frame_count, ChunkRow.first_byte, AudioRow.data)
+    .join(
+        AudioRow,
+        (AudioRow.recording_id == ChunkRow.recording_id) & (AudioRow.seq == ChunkRow.seq),
+    )
+    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.seq >= bindparam("first_seq"))
+    .order_by(ChunkRow.seq)
+    .limit(bindparam("count"))
+    .execution_options(**{FETCHES_AUDIO: True})
+)
+_AT_FRAME = (
+    select(ChunkRow.seq)
+    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_frame <= bindparam("place"))
+    .order_by(ChunkRow.first_frame.desc())
+    .limit(1)
+)
+_AT_BYTE = (
+    select(ChunkRow.seq)
+    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_byte <= bindparam("place"))
+    .order_by(ChunkRow.first_byte.desc())
+    .limit(1)
+)
+
+
+class StoredChunks:
+    """The chunks that a recording had when it was looked up.
+
+    Args:
+        recording: Whose chunks.
+        session: Gives a session for each fetch: always the same one, within a host's transaction, or one
+            of its own, so that no transaction stays open while somebody listens.
+    """
+
+    def __init__(self, recording: Recording, session: Callable[[], AbstractContextManager[Session]]) -> None:
+        self.recording = recording
+        self._session = session
+
+    @property
+    def rows_per_batch(self) -> int:
+        """How many chunks are fetched at once."""
+        return max(1, BATCH_BYTES * self.recording.chunk_count // self.recording.byte_count)
+
+    def seq_at_frame(self, frame: int) -> int:
+        """Return the number of the chunk that holds a frame."""
+        return self._seq(_AT_FRAME, frame)
+
+    def seq_at_byte(self, offset: int) -> int:
+        """Return the number of the chunk that holds a byte, counted behind the header."""
+        return self._seq(_AT_BYTE, offset)
+
+    def fetch(self, first_seq: int, count: int) -> list[StoredChunk]:
+        """Return so many consecutive chunks, or fewer at the end.
+
+        Raises:
+            CorruptRecording: One of them is missing.
+        """
+        count = min(count, self.recording.chunk_count - first_seq)
+        values = {"id": self.recording.id, "first_seq": first_seq, "count": count}
+        with self._session() as session:
+            found = [StoredChunk(*row) for row in session.execute(_BATCH, values)]
+        for seq in range(first_seq, first_seq + count):
+            if not found[seq - first_seq :] or found[seq - first_seq].seq != seq:
+                raise self._missing(seq)
+        return found
+
+    def batches(self, first_seq: int = 0) -> Iterator[list[StoredChunk]]:
+        """Yield the chunks from a number on, a few MiB at a time.
+
+        Raises:
+            CorruptRecording: One of them is missing.
+        """
+        while first_seq < self.recording.chunk_count:
+            batch = self.fetch(first_seq, self.rows_per_batch)
+            yield batch
+            first_seq += len(batch)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
+        """Yield the frames from start to stop, block by block; only the chunks that hold them are read.
+
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame behind the last one; the end, where not given.
+
+        Raises:
+            CorruptRecording: Chunks are missing or do not decode.
+            ValueError: start or stop is negative.
+        """
+        if start < 0 or (stop is not None and stop < 0):
+            raise ValueError(f"frames from {start} to {stop}: positions are counted from 0")
+        stop = self.recording.frame_count if stop is None else min(stop, self.recording.frame_count)
+        if start >= stop:
+            return
+        for run in self.batches(self.seq_at_frame(start)):
+            wanted = [chunk for chunk in run if chunk.first_frame < stop]
+            if not wanted:
+                return
+            first = wanted[0].first_frame
+            yield decode_run(self.recording, wanted)[max(0, start - first) : stop - first]
+
+    def array(self, start: int = 0, stop: int | None = None) -> Frames:
+        """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""
+        form = self.recording.format
+        nothing: Frames = np.empty((0, form.channels), dtype=form.sample_format.dtype)
+        return np.concatenate([nothing, *self.frames(start, stop)])
+
+    def _seq(self, statement: Select[tuple[int]], place: int) -> int:
+        with self._session() as session:
+            return session.scalar(statement, {"id": self.recording.id, "place": place}) or 0
+
+    def _missing(self, seq: int) -> CorruptRecording:
+        return CorruptRecording(
+            f"recording {self.recording.id.hex}: chunk {seq} is missing; "
+            f"see what is left with: phonobase verify {self.recording.id.hex}"
+        )
+
+
+def decode_run(recording: Recording, run: Sequence[StoredChunk]) -> Frames:
+    """Return the frames of consecutive chunks.
+
+    Raises:
+        CorruptRecording: They do not decode.
+    """
+    try:
+        return decode(
+            b"".join(chunk.data for chunk in run),
+            sum(chunk.frame_count for chunk in run),
+            recording.encoding,
+            recording.format,
+        )
+    except CorruptRecording as error:
+        raise CorruptRecording(
+            f"recording {recording.id.hex}, chunks {run[0].seq} to {run[-1].seq}: {error}; "
+            f"find the first bad one with: phonobase verify {recording.id.hex}"
+        ) from error

@@ -1,0 +1,173 @@
+"""Connections that are set up for what phonobase does with them, and their errors in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import sqlalchemy
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from phonobase.errors import DatabaseUnavailable, StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import ExecutionContext
+
+WRITES = "phonobase_writes"
+"""Execution option of a connection that will write, for SQLite to take the lock at once: a transaction
+that begins by reading can be refused it later, and no waiting helps then."""
+
+FETCHES_AUDIO = "phonobase_fetches_audio"
+"""Execution option of a statement that selects audio."""
+
+_BUSY_TIMEOUT_MS = 60_000
+_CONNECT_TIMEOUT_S = 10
+_PAGE_BYTES = 16_384
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+
+
+def create_engine(url: str | URL) -> Engine:
+    """Return an engine for an archive.
+
+    Args:
+        url: An SQLAlchemy URL, as ``sqlite:///clips.db`` or ``postgresql://user@host/name``.
+
+    Raises:
+        DatabaseUnavailable: The URL is not one, or names a database that phonobase does not speak to.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    engine = sqlalchemy.create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "phonobase"},
+    )
+    fetch_audio_in_binary(engine)
+    return engine
+
+
+def fetch_audio_in_binary(engine: Engine) -> None:
+    """Make an engine of psycopg fetch audio in binary: by default bytea comes as text, and slowly.
+
+    Engines made by phonobase do; a host calls it on its own, once.
+    """
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def choose_format(
+        _connection: Connection,
+        cursor: psycopg.Cursor[Any],
+        _statement: str,
+        _parameters: object,
+        context: ExecutionContext | None,
+        _executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
+    ) -> None:
+        if context is not None and context.execution_options.get(FETCHES_AUDIO, False):
+            cursor.format = psycopg.pq.Format.BINARY
+
+
+def shown(bind: Engine | Connection) -> str:
+    """Return a bind's URL for people to read, without its password."""
+    return bind.engine.url.render_as_string(hide_password=True)
+
+
+@contextlib.contextmanager
+def plain_errors(bind: Engine | Connection) -> Iterator[None]:
+    """Turn what the driver says of a database that does not work into one line that says what to do."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InternalError, exc.InterfaceError) as error:
+        raise _in_plain_words(error, shown(bind)) from error
+
+
+def _parse(url: str | URL) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise DatabaseUnavailable(
+            f"{url!r} is not a database URL; write sqlite:///{url} for a file, "
+            "or postgresql://user@host/name for a server"
+        ) from None
+    backend = parsed.get_backend_name() if parsed.drivername != "postgres" else "postgresql"
+    if backend not in ("sqlite", "postgresql"):
+        raise DatabaseUnavailable(
+            f"phonobase does not speak to {backend!r}; use sqlite:///FILE or postgresql://user@host/name"
+        )
+    if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
+        raise DatabaseUnavailable(
+            "an archive in memory would be lost with the process; name a file: sqlite:///clips.db"
+        )
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = sqlalchemy.create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin transactions late, or not at all
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # only a new file heeds it
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, waiting for others who do the same: SQLite does not wait here."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+_SQLITE_ADVICE = {
+    sqlite3.SQLITE_CANTOPEN: "check that the folder exists and may be written to",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_PERM: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked; end that or try again",
+    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; name another",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: copy it away, then try `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_IOERR: "the disk does not work as it should; look at the system log",
+}
+
+
+def _in_plain_words(error: exc.DBAPIError, url: str) -> DatabaseUnavailable | StorageFull:
+    cause = error.orig
+    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return _full(url)
+        advice = _SQLITE_ADVICE.get(code, "what was committed before is safe")
+        return DatabaseUnavailable(f"{url}: {reason}; {advice}")
+    if isinstance(cause, psycopg.errors.DiskFull):
+        return _full(url)
+    return DatabaseUnavailable(
+        f"{url}: {reason}; check that the server runs and that URL, user and password are right"
+    )
+
+
+def _full(url: str) -> StorageFull:
+    return StorageFull(f"{url}: the disk is full; what was committed is safe, make room and go on")

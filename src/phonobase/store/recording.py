@@ -1,0 +1,178 @@
+"""What the archive says of a recording, as plain values that outlive any session."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from phonobase.audio import encoding as encodings
+from phonobase.errors import UnsupportedFormat
+from phonobase.pcm import AudioFormat, parse_sample_format
+from phonobase.store.columns import to_us
+from phonobase.store.ids import uuid7
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from phonobase.audio.encoding import Encoding
+
+DEFAULT_SOURCE = "default"
+MAX_SECONDS = 86_400
+"""No recording is longer than a day, so that a search by time knows how far back to look."""
+
+_SOURCE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+class State(StrEnum):
+    """Where a recording stands."""
+
+    RECORDING = "recording"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A stored recording; the fields are the columns of ``phono_recording``, described in docs/schema.md.
+
+    Attributes:
+        format: sample_rate, channels and sample_format.
+    """
+
+    id: UUID
+    source: str
+    run_id: UUID
+    run_index: int
+    started_at: datetime
+    ended_at: datetime
+    format: AudioFormat
+    encoding: Encoding
+    media_type: str
+    header: bytes
+    header_sha256: bytes
+    state: State
+    frame_count: int
+    byte_count: int
+    chunk_count: int
+    peak_dbfs: float
+    rms_dbfs: float
+    clipped_frames: int
+    pcm_sha256: bytes | None
+    chain_head: bytes
+    committed_at: datetime
+    title: str | None
+    notes: str | None
+    tags: Mapping[str, Any]
+    external_id: str | None
+    capture: Mapping[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """The duration in seconds, for people; ``frame_count`` is exact."""
+        return self.frame_count / self.format.sample_rate
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of ``header || audio`` in bytes."""
+        return len(self.header) + self.byte_count
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What people and programs say of a recording.
+
+    Attributes:
+        title: For people.
+        notes: For people, longer.
+        tags: Names to values, for search.
+        external_id: What the recording is called elsewhere: an order, a call, a case.
+        capture: How it was captured: input, device, host, versions.
+    """
+
+    title: str | None = None
+    notes: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    external_id: str | None = None
+    capture: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecording:
+    """What is known of a recording before its first frame."""
+
+    id: UUID
+    source: str
+    run_id: UUID
+    run_index: int
+    started_at: datetime
+    format: AudioFormat
+    encoding: Encoding
+    note: Note
+
+
+def comments(recording: Recording | NewRecording) -> dict[str, str]:
+    """Return what an exported file says of itself, where its format has a place for that."""
+    return {
+        "SOURCE": recording.source,
+        "DATE": recording.started_at.isoformat(timespec="microseconds"),
+        "PHONOBASE_RECORDING": recording.id.hex,
+    }
+
+
+def new_recording(
+    audio_format: AudioFormat,
+    *,
+    source: str = DEFAULT_SOURCE,
+    started_at: datetime | None = None,
+    encoding: str | None = None,
+    run_id: UUID | None = None,
+    run_index: int = 0,
+    note: Note | None = None,
+) -> NewRecording:
+    """Return a recording that is about to begin.
+
+    Args:
+        audio_format: Of its frames.
+        source: Where the sound comes from; 1 to 200 characters, no control characters.
+        started_at: At the first frame; now, where not given. Must carry a time zone.
+        encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
+        run_id: The run it continues; a new one, where not given.
+        run_index: Its place in the run.
+        note: What people and programs say of it.
+
+    Raises:
+        UnsupportedFormat: The encoding cannot hold the format, or the source's name is not one.
+        ValueError: started_at has no time zone.
+    """
+    if not _SOURCE.fullmatch(source):
+        raise UnsupportedFormat(
+            f"{source!r} cannot name a source; use 1 to 200 characters without line breaks"
+        )
+    moment = started_at if started_at is not None else datetime.now(UTC)
+    if moment.tzinfo is None:
+        raise ValueError(f"started_at {moment!r} has no time zone; pass .astimezone() of it")
+    moment = moment.astimezone(UTC)
+    recording_id = uuid7(to_us(moment))
+    return NewRecording(
+        id=recording_id,
+        source=source,
+        run_id=run_id or recording_id,
+        run_index=run_index,
+        started_at=moment,
+        format=audio_format,
+        encoding=encodings.choose(audio_format, encoding),
+        note=note or Note(),
+    )
+
+
+def audio_format(samplerate: int, channels: int, sample_format: str) -> AudioFormat:
+    """Return the format that these three make; whole floats, as some libraries have them, are taken."""
+    if int(samplerate) != samplerate or int(channels) != channels:
+        raise UnsupportedFormat(
+            f"a sample rate of {samplerate} Hz and {channels} channels: pass whole numbers"
+        )
+    return AudioFormat(int(samplerate), int(channels), parse_sample_format(sample_format))

@@ -1,0 +1,440 @@
+"""Recordings as rows, inside a transaction that belongs to somebody else."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from phonobase.audio.encoding import Encoding
+from phonobase.errors import InvalidAudio, RecordingClosed, RecordingNotFound, StoreError
+from phonobase.pcm import AudioFormat, SampleFormat, as_frames, from_bytes
+from phonobase.store.chunks import StoredChunks
+from phonobase.store.columns import from_us, to_us
+from phonobase.store.draft import Draft
+from phonobase.store.file import open_file
+from phonobase.store.ids import uuid7
+from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
+from phonobase.store.recording import (
+    DEFAULT_SOURCE,
+    NewRecording,
+    Note,
+    Recording,
+    State,
+    audio_format,
+    new_recording,
+)
+from phonobase.store.verify import Verification, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
+
+    from phonobase.audio.seal import Chunk, Totals
+    from phonobase.pcm import Frames
+
+LAST = "last"
+"""Stands for the recording that began last, wherever an id is asked for."""
+
+_FEWEST_DIGITS = 4
+_PLAIN = {field.name for field in fields(Recording)} - {"format", "encoding", "state"}
+_SELECT = select(*RecordingRow.__table__.columns)
+
+
+class RecordingRepository:
+    """The archive through a session.
+
+    The session's transaction is the caller's: nothing here commits, rolls back or closes. What is written
+    is sent at once, so an error shows at the call that caused it.
+
+    Where an id is asked for, a UUID does, or its hexadecimal digits, or the last of them (four at least)
+    as long as no other recording ends in them, or ``last``.
+
+    Args:
+        session: A session on a database that has phonobase's tables.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # Writing
+
+    def add(
+        self,
+        audio_bytes: bytes,
+        samplerate: int,
+        channels: int = 1,
+        dtype: str = "int16",
+        *,
+        source: str = DEFAULT_SOURCE,
+        started_at: datetime | None = None,
+        encoding: str | None = None,
+        note: Note | None = None,
+    ) -> Recording:
+        """Store sound that is there as a whole, and return the recording.
+
+        Args:
+            audio_bytes: Interleaved little-endian PCM.
+            samplerate: In Hz.
+            channels: 1 to 32.
+            dtype: ``int16``, ``int24`` (packed in three bytes), ``int32`` or ``float32``.
+            source: Where the sound comes from.
+            started_at: At the first frame, with a time zone; now less the duration, where not given.
+            encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
+            note: What people and programs say of it.
+
+        Raises:
+            UnsupportedFormat: The format cannot be stored.
+            InvalidAudio: The bytes are no whole number of frames, or none, or hold NaN.
+        """
+        form = audio_format(samplerate, channels, dtype)
+        frames = as_frames(from_bytes(audio_bytes, form), form)
+        if not len(frames):
+            raise InvalidAudio("there are no frames in it, so nothing was stored; pass some sound")
+        duration = timedelta(microseconds=form.microseconds(len(frames)))
+        new = new_recording(
+            form,
+            source=source,
+            started_at=datetime.now(UTC) - duration if started_at is None else started_at,
+            encoding=encoding,
+            note=note,
+        )
+        draft = Draft(new)
+        for cut in [*draft.cut(frames), *draft.finish()]:
+            self.append(draft, draft.seal(cut))
+        return self.close(draft, State.COMPLETE)
+
+    def append(self, draft: Draft, chunk: Chunk) -> None:
+        """Store the chunk that was sealed last, and with the first one the recording.
+
+        Raises:
+            RecordingClosed: Somebody else closed the recording meanwhile.
+        """
+        values = _progress(draft.new, draft.totals) | _header(draft.header)
+        if chunk.seq == 0:
+            self._begin(draft.new, values)
+        else:
+            self._update(draft.new.id, values)
+        nominal_us = to_us(draft.new.started_at) + draft.new.format.microseconds(chunk.first_frame)
+        place = {"recording_id": draft.new.id, "seq": chunk.seq}
+        outline = {
+            "first_frame": chunk.first_frame,
+            "frame_count": chunk.frame_count,
+            "first_byte": chunk.first_byte,
+            "byte_count": len(chunk.data),
+            "captured_at": from_us(nominal_us if chunk.captured_at_us is None else chunk.captured_at_us),
+            "peak_dbfs": chunk.level.peak_dbfs,
+            "rms_dbfs": chunk.level.rms_dbfs,
+            "peaks": chunk.peaks,
+            "sha256": chunk.sha256,
+            "chain": chunk.chain,
+        }
+        # Core and one row a statement: neither the unit of work nor a thousand payloads in one go.
+        self._session.execute(sa.insert(ChunkRow.__table__), place | outline)
+        self._session.execute(sa.insert(AudioRow.__table__), place | {"data": chunk.data})
+
+    def close(self, draft: Draft, state: State) -> Recording:
+        """End a recording whose chunks are all stored, and return it."""
+        self.seal(draft.new.id, state, draft.final_header, draft.pcm_sha256)
+        return self.get(draft.new.id)
+
+    def seal(self, recording_id: UUID, state: State, header: bytes, pcm_sha256: bytes) -> None:
+        """Give a recording its last state, its last header and the hash of its PCM."""
+        self._update(recording_id, {"state": state, "pcm_sha256": pcm_sha256} | _header(header))
+
+    def add_gap(
+        self,
+        source: str,
+        started_at: datetime,
+        ended_at: datetime,
+        cause: str,
+        *,
+        detail: str | None = None,
+        recording: Recording | NewRecording | None = None,
+        first_frame: int | None = None,
+        frame_count: int | None = None,
+    ) -> None:
+        """List a stretch of a source's time as not heard.
+
+        Args:
+            source: What was not heard.
+            started_at: Its beginning.
+            ended_at: Its end.
+            cause: Why, in a word: ``overflow``, ``deleted``.
+            detail: More, for people.
+            recording: The recording it lies in, if any.
+            first_frame: Frames of that recording before the gap.
+            frame_count: Frames of silence that stand for it there; 0 where it could not be measured.
+        """
+        self._session.execute(
+            sa.insert(GapRow.__table__),
+            {
+                "id": uuid7(to_us(started_at)),
+                "source": source,
+                "run_id": recording.run_id if recording else None,
+                "recording_id": recording.id if recording else None,
+                "first_frame": first_frame,
+                "frame_count": frame_count,
+                "started_at": started_at,
+                "ended_at": ended_at,
+                "cause": cause,
+                "detail": detail,
+            },
+        )
+
+    def delete(self, recording_id: UUID | str, reason: str) -> None:
+        """Delete a recording; its time stays listed, as a gap of cause ``deleted``.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            StoreError: It is still being recorded.
+        """
+        recording = self.get(recording_id)
+        if recording.state is State.RECORDING:
+            raise StoreError(
+                f"recording {recording.id.hex} is still open, so it is not deleted; "
+                "end its recorder, or close it with: phonobase recover"
+            )
+        self.discard(recording.id)
+        self.add_gap(
+            recording.source,
+            recording.started_at,
+            recording.ended_at,
+            "deleted",
+            detail=f"recording {recording.id.hex}: {reason}",
+        )
+
+    def discard(self, recording_id: UUID) -> None:
+        """Take back a recording that never came to be: it leaves no trace."""
+        self._session.execute(sa.delete(AudioRow).where(AudioRow.recording_id == recording_id))
+        self._session.execute(sa.delete(ChunkRow).where(ChunkRow.recording_id == recording_id))
+        self._session.execute(sa.delete(GapRow).where(GapRow.recording_id == recording_id))
+        self._session.execute(sa.delete(RecordingRow).where(RecordingRow.id == recording_id))
+
+    # Reading
+
+    def get(self, recording_id: UUID | str) -> Recording:
+        """Return a recording.
+
+        Raises:
+            RecordingNotFound: No recording, or more than one, answers to the id.
+        """
+        statement = _SELECT.where(RecordingRow.id == self.resolve(recording_id))
+        row = self._session.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise _not_found(f"has the id {recording_id}")
+        return _recording(row)
+
+    def resolve(self, recording_id: UUID | str) -> UUID:
+        """Return the full id that a shortened one stands for; a full one is not looked up.
+
+        Raises:
+            RecordingNotFound: No recording, or more than one, answers to it.
+        """
+        if isinstance(recording_id, UUID):
+            return recording_id
+        if recording_id == LAST:
+            newest = select(RecordingRow.id).order_by(*_newest_first()).limit(1)
+            return self._session.scalar(newest) or _raise(_not_found("is in this archive yet"))
+        digits = recording_id.replace("-", "").lower()
+        try:
+            return UUID(digits)
+        except ValueError:
+            return self._resolve_end(recording_id, digits)
+
+    def find(
+        self,
+        *,
+        source: str | None = None,
+        state: State | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        external_id: str | None = None,
+        limit: int | None = 100,
+    ) -> list[Recording]:
+        """Return recordings, the newest first; no audio is read.
+
+        Args:
+            source: Only of this source.
+            state: Only in this state.
+            since: Only those that began at this time or later.
+            until: Only those that began before this time.
+            external_id: Only those called so elsewhere.
+            limit: At most so many; all, with None.
+        """
+        statement = _SELECT.order_by(*_newest_first()).limit(limit)
+        if source is not None:
+            statement = statement.where(RecordingRow.source == source)
+        if state is not None:
+            statement = statement.where(RecordingRow.state == state)
+        if since is not None:
+            statement = statement.where(RecordingRow.started_at >= since)
+        if until is not None:
+            statement = statement.where(RecordingRow.started_at < until)
+        if external_id is not None:
+            statement = statement.where(RecordingRow.external_id == external_id)
+        return [_recording(row) for row in self._session.execute(statement).mappings()]
+
+    def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
+        """Return the frames from start to stop; only the chunks that hold them are read.
+
+        Args:
+            recording_id: Whose frames.
+            start: First frame, counted from 0.
+            stop: The frame behind the last one; the end, where not given.
+
+        Returns:
+            Shape (frames, channels); int24 is left-justified in int32.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            CorruptRecording: Chunks are missing or do not decode.
+            ValueError: start or stop is negative.
+        """
+        return self._stored(recording_id).array(start, stop)
+
+    def frames(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
+        """Yield what ``read`` returns, block by block, in memory that does not grow."""
+        return self._stored(recording_id).frames(start, stop)
+
+    def open(self, recording_id: UUID | str) -> BinaryIO:
+        """Return ``header || audio`` as a seekable read-only file; bytes are fetched as they are read.
+
+        It reads through the session, so use it while that is open.
+        """
+        return open_file(self._stored(recording_id))
+
+    def verify(
+        self, recording_id: UUID | str, on_progress: Callable[[int], None] = lambda _bytes: None
+    ) -> Verification:
+        """Re-read every byte of a recording and say what is not as it was recorded.
+
+        Args:
+            recording_id: Which recording.
+            on_progress: Called with the number of bytes that were read since the last call.
+        """
+        return verify(self._session, self.get(recording_id), on_progress)
+
+    def sources(self) -> list[str]:
+        """Return the names of all sources."""
+        return list(self._session.scalars(select(SourceRow.name).order_by(SourceRow.name)))
+
+    def envelope(self, recording_id: UUID) -> Iterator[tuple[int, bytes]]:
+        """Yield, for each chunk, its first frame and its outline as phonobase.audio.peaks has it."""
+        statement = (
+            select(ChunkRow.first_frame, ChunkRow.peaks)
+            .where(ChunkRow.recording_id == recording_id)
+            .order_by(ChunkRow.seq)
+        )
+        yield from self._session.execute(statement)
+
+    def _stored(self, recording_id: UUID | str) -> StoredChunks:
+        return StoredChunks(self.get(recording_id), lambda: contextlib.nullcontext(self._session))
+
+    def _begin(self, new: NewRecording, values: dict[str, Any]) -> None:
+        insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[
+            self._session.get_bind().dialect.name
+        ]
+        self._session.execute(
+            insert(SourceRow.__table__).on_conflict_do_nothing(),
+            {"name": new.source, "created_at": new.started_at},
+        )
+        self._session.execute(
+            sa.insert(RecordingRow.__table__),
+            {
+                "id": new.id,
+                "source": new.source,
+                "run_id": new.run_id,
+                "run_index": new.run_index,
+                "started_at": new.started_at,
+                "sample_rate": new.format.sample_rate,
+                "channels": new.format.channels,
+                "sample_format": new.format.sample_format,
+                "encoding": new.encoding,
+                "media_type": new.encoding.media_type,
+                "state": State.RECORDING,
+                "title": new.note.title,
+                "notes": new.note.notes,
+                "tags": dict(new.note.tags),
+                "external_id": new.note.external_id,
+                "capture": dict(new.note.capture),
+            }
+            | values,
+        )
+
+    def _update(self, recording_id: UUID, values: dict[str, Any]) -> None:
+        updated = self._session.execute(
+            sa.update(RecordingRow.__table__)
+            .where(RecordingRow.id == recording_id, RecordingRow.state == State.RECORDING)
+            .values(values)
+        )
+        if updated.rowcount != 1:
+            raise RecordingClosed(
+                f"recording {recording_id.hex} was closed or deleted by another program while it was "
+                "being written; what it holds is kept, start a new one"
+            )
+
+    def _resolve_end(self, recording_id: str, digits: str) -> UUID:
+        if len(digits) < _FEWEST_DIGITS or not set(digits) <= set("0123456789abcdef"):
+            raise RecordingNotFound(
+                f"{recording_id!r} is no id; write its 32 hexadecimal digits, the last "
+                f"{_FEWEST_DIGITS} or more of them, or {LAST!r} (phonobase list shows ids)"
+            )
+        text = func.replace(sa.cast(RecordingRow.id, sa.Text), "-", "")
+        found = self._session.scalars(select(RecordingRow.id).where(text.endswith(digits)).limit(3)).all()
+        if not found:
+            raise _not_found(f"has an id that ends in {digits!r}")
+        if len(found) > 1:
+            raise RecordingNotFound(
+                f"more than one recording ends in {digits!r}, "
+                f"as {found[0].hex} and {found[1].hex}; write more digits"
+            )
+        return found[0]
+
+
+def _newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
+    return RecordingRow.started_at.desc(), RecordingRow.id.desc()
+
+
+def _progress(new: NewRecording, totals: Totals) -> dict[str, Any]:
+    return {
+        "ended_at": new.started_at + timedelta(microseconds=new.format.microseconds(totals.frame_count)),
+        "frame_count": totals.frame_count,
+        "byte_count": totals.byte_count,
+        "chunk_count": totals.chunk_count,
+        "peak_dbfs": totals.level.peak_dbfs,
+        "rms_dbfs": totals.level.rms_dbfs,
+        "clipped_frames": totals.level.clipped_frames,
+        "chain_head": totals.chain_head,
+        "committed_at": datetime.now(UTC),
+    }
+
+
+def _header(header: bytes) -> dict[str, Any]:
+    return {"header": header, "header_sha256": hashlib.sha256(header).digest()}
+
+
+def _recording(row: sa.RowMapping) -> Recording:
+    form = AudioFormat(row["sample_rate"], row["channels"], SampleFormat(row["sample_format"]))
+    return Recording(
+        format=form,
+        encoding=Encoding(row["encoding"]),
+        state=State(row["state"]),
+        **{name: row[name] for name in _PLAIN},
+    )
+
+
+def _not_found(what: str) -> RecordingNotFound:
+    return RecordingNotFound(f"no recording {what}; see what there is with: phonobase list")
+
+
+def _raise(error: RecordingNotFound) -> UUID:
+    raise error

@@ -1,0 +1,176 @@
+"""Sound into the archive while it is being heard."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from phonobase.errors import InvalidAudio, StoreError, UnsupportedFormat
+from phonobase.pcm import as_frames
+from phonobase.store.draft import CHUNK_SECONDS, Draft
+from phonobase.store.recording import MAX_SECONDS, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from uuid import UUID
+
+    import numpy.typing as npt
+
+    from phonobase.audio.cut import Cut
+    from phonobase.store.recording import NewRecording, Recording
+    from phonobase.store.repository import RecordingRepository
+
+_CUTS_WAITING = 4
+"""Cuts that may wait for the database before write() does."""
+
+
+class RecordingWriter:
+    """Writes one recording, and commits a chunk of it every few seconds.
+
+    Encoding happens in the caller's thread; hashing, measuring and committing in a thread of the writer's
+    own, so that both cores work and a slow commit does not hold up the sound.
+
+    As a context manager it closes the recording: ``complete`` where the block ends, ``interrupted``, with
+    everything that was written, where it raises.
+
+    Args:
+        new: What to write.
+        transaction: Gives a repository in a transaction that commits when it is left.
+        chunk_seconds: How much sound is committed at once.
+    """
+
+    def __init__(
+        self,
+        new: NewRecording,
+        transaction: Callable[[], AbstractContextManager[RecordingRepository]],
+        chunk_seconds: float = CHUNK_SECONDS,
+    ) -> None:
+        self.new = new
+        self.frames_written = 0
+        self.frames_committed = 0
+        self._draft = Draft(new, chunk_seconds)
+        self._transaction = transaction
+        self._cuts: queue.Queue[Cut | None] = queue.Queue(_CUTS_WAITING)
+        self._error: BaseException | None = None
+        self._ended = False
+        self._closed: Recording | None = None
+        self._committer = threading.Thread(
+            target=self._commit_all, name=f"phonobase-commit-{new.id.hex[-8:]}", daemon=True
+        )
+        self._committer.start()
+
+    @property
+    def id(self) -> UUID:
+        """The recording's id; it is in the database from the first commit on."""
+        return self.new.id
+
+    @property
+    def frames_left(self) -> int:
+        """Frames that still fit: a recording is no longer than a day."""
+        return MAX_SECONDS * self.new.format.sample_rate - self.frames_written
+
+    def write(self, frames: npt.ArrayLike, captured_at_us: int | None = None) -> None:
+        """Add frames. They are copied, so the array may be used again.
+
+        Args:
+            frames: Shape (frames, channels), or (frames,) for one channel, in the recording's dtype.
+            captured_at_us: Wall clock at the first of them, in microseconds since 1970-01-01 UTC, where
+                that is known better than by counting frames.
+
+        Raises:
+            UnsupportedFormat: Shape or dtype are not the recording's, or it would be longer than a day.
+            InvalidAudio: A sample is NaN or infinite.
+            StoreError: What was written earlier could not be committed.
+        """
+        if self._ended:
+            raise StoreError(f"recording {self.id.hex} is closed; start a new one")
+        self._raise_error()
+        block = as_frames(np.array(frames), self.new.format)
+        if len(block) > self.frames_left:
+            raise UnsupportedFormat("a recording holds 24 hours at most; go on in a new one")
+        self.frames_written += len(block)
+        for cut in self._draft.cut(block, captured_at_us):
+            self._hand_over(cut)
+
+    def close(self, state: State = State.COMPLETE) -> Recording:
+        """Commit what is left, close the recording and return it; once closed, only return it.
+
+        Raises:
+            InvalidAudio: No frame was written, so there is no recording.
+            StoreError: Something could not be committed. What was committed before is safe, and playable.
+        """
+        if self._closed is not None:
+            return self._closed
+        try:
+            if not self._ended:
+                for cut in self._draft.finish():
+                    self._hand_over(cut)
+        finally:
+            self._end()
+        self._raise_error()
+        if not self.frames_written:
+            raise InvalidAudio("no frame was recorded, so nothing was stored")
+        with self._transaction() as repository:
+            self._closed = repository.close(self._draft, state)
+        return self._closed
+
+    def discard(self) -> None:
+        """Take back what was committed: the recording leaves no trace."""
+        self._end()
+        with self._transaction() as repository:
+            repository.discard(self.id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._ended:
+            return
+        if kind is None:
+            self.close()
+        elif self._error is not None or not self.frames_written:
+            self._end()
+        else:
+            self.close(State.INTERRUPTED)
+
+    def _hand_over(self, cut: Cut) -> None:
+        """Pass a cut to the committing thread, waiting while it is busy and for as long as it works."""
+        while True:
+            self._raise_error()
+            try:
+                return self._cuts.put(cut, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def _end(self) -> None:
+        self._ended = True
+        while self._committer.is_alive():
+            try:
+                self._cuts.put(None, timeout=0.2)
+            except queue.Full:
+                continue
+            self._committer.join()
+
+    def _commit_all(self) -> None:
+        try:
+            while (cut := self._cuts.get()) is not None:
+                chunk = self._draft.seal(cut)
+                with self._transaction() as repository:
+                    repository.append(self._draft, chunk)
+                self.frames_committed += chunk.frame_count
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            self._error = error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
