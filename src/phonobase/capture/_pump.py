@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 _POLL_S = 0.1
 
 
-class Stalled(Exception):  # noqa: N818 - a state of things; the one who waits says what it means
+class Stalled(Exception):
     """Nothing was fetched for too long."""
 
 
