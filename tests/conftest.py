@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tests.support.postgres import PostgresServer
+from tests.support.pulse import SoundServer
 from tests.support.require import bundled_postgres
 
 TEST_DATABASE_URL = "TEST_DATABASE_URL"
@@ -94,6 +96,26 @@ def archive_url(request: pytest.FixtureRequest) -> str:
     name = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}[request.param]
     url: str = request.getfixturevalue(name)
     return url
+
+
+@pytest.fixture(scope="session")
+def sound() -> Iterator[SoundServer]:
+    """A sound server that all tests share, also inside this process: nobody stops it."""
+    with SoundServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.env.items():
+            patch.setenv(name, value)
+        if sounddevice := sys.modules.get("sounddevice"):
+            # PortAudio reads the environment only when it starts.
+            sounddevice._terminate()
+            sounddevice._initialize()
+        yield server
+
+
+@pytest.fixture
+def own_sound() -> Iterator[SoundServer]:
+    """A sound server that the test may stop, kill and start again."""
+    with SoundServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

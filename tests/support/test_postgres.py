@@ -14,9 +14,7 @@ def test_every_test_gets_an_empty_database(postgres_url: str) -> None:
     """The address works with SQLAlchemy, and nobody has left a table behind."""
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
-        tables = connection.execute(
-            text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-        )
+        tables = connection.execute(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"))
         assert tables.scalar_one() == 0
     engine.dispose()
 
@@ -43,9 +41,7 @@ def test_psql_reads_the_same_server(postgres: PostgresServer) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_committed_rows_survive_the_end_of_the_server(
-    own_postgres: PostgresServer, end: str
-) -> None:
+def test_committed_rows_survive_the_end_of_the_server(own_postgres: PostgresServer, end: str) -> None:
     """A server that was stopped or killed comes back at the same address with its data."""
     dsn, pid = own_postgres.dsn("postgres"), own_postgres.pid
     with psycopg.connect(dsn) as connection:
