@@ -93,7 +93,6 @@ class SoundServer:
 
     def start(self) -> None:
         """Starts the server and waits until it answers."""
-        socket = self._directory / "native"
         sink = " ".join(_null_sink("phonobase", self.rate, self.channels, self.sample_format))
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
