@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import soundfile
 
+from phonobase.capture._lossy import check_mpeg, check_mpeg_rest, check_ogg
 from phonobase.errors import InvalidAudio, TruncatedAudio
 from phonobase.pcm import SampleFormat
 
@@ -47,15 +48,24 @@ class SoundReader:
         description: The container and the encoding of the file.
 
     Raises:
-        InvalidAudio: The file is not sound that libsndfile reads, or has no frame.
+        InvalidAudio: The file is not sound that libsndfile reads whole, or has no frame.
+        TruncatedAudio: The end of an Ogg file is missing.
     """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
         self._descriptor = file.fileno()
         self._path = path
         self._sound = self._open()
+        position = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         if self._sound.frames == 0:
             raise InvalidAudio(f"{path} holds no sound; record it again")
+        self._is_mpeg = self._sound.subtype.startswith("MPEG")
+        if self._is_mpeg:
+            check_mpeg(file, path)
+        if self._sound.format == "OGG":
+            check_ogg(file, path)
+        os.lseek(self._descriptor, position, os.SEEK_SET)
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
         frames = self._sound.frames
@@ -69,7 +79,7 @@ class SoundReader:
         """Yield so many frames at a time, the last time fewer.
 
         Raises:
-            InvalidAudio: The rest does not decode.
+            InvalidAudio: The rest does not decode, or is more than the file declares.
             TruncatedAudio: The rest is missing.
         """
         done = 0
@@ -85,6 +95,8 @@ class SoundReader:
             raise self._broken(done, at_end=at_end, why=error.error_string) from None
         if self.frame_count is not None and done < self.frame_count:
             raise self._broken(done, at_end=True, why="")
+        if self._is_mpeg:
+            check_mpeg_rest(self._file, self._path)
 
     def close(self) -> None:
         """Let go of the file, which stays open."""
