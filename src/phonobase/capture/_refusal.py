@@ -28,9 +28,7 @@ def refused(error: Exception, device: Device, audio_format: AudioFormat) -> Devi
     if code == _INVALID_CHANNEL_COUNT:
         return too_many_channels(device, audio_format)
     if code == _FORMAT_NOT_SUPPORTED:
-        return DeviceUnavailable(
-            f"{device} does not record {audio_format.sample_format}; try --dtype int16"
-        )
+        return DeviceUnavailable(f"{device} does not record {audio_format.sample_format}; try --dtype int16")
     if code == _DEVICE_UNAVAILABLE:
         return DeviceUnavailable(
             f"{device} is busy or gone; end the program that records from it, or choose another: "

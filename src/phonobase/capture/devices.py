@@ -51,10 +51,7 @@ def list_devices(timeout_s: float = 10) -> list[Device]:
     found = _probe(timeout_s)
     if "missing" in found:
         raise portaudio_missing()
-    return [
-        Device(**device, is_default=device["index"] == found["default"])
-        for device in found["devices"]
-    ]
+    return [Device(**device, is_default=device["index"] == found["default"]) for device in found["devices"]]
 
 
 def find_device(devices: Sequence[Device], wanted: str | int | None) -> Device:
@@ -80,8 +77,7 @@ def find_device(devices: Sequence[Device], wanted: str | int | None) -> Device:
             return candidates[0]
         if candidates:
             raise DeviceUnavailable(
-                f"{wanted!r} could be any of {_listed(candidates)}; "
-                "use more of the name, or the number"
+                f"{wanted!r} could be any of {_listed(candidates)}; use more of the name, or the number"
             )
     raise DeviceUnavailable(f"no input device {wanted!r}; there are {_listed(devices)}")
 
@@ -91,9 +87,7 @@ def portaudio_missing() -> PortAudioMissing:
     remedy = {"darwin": "brew install portaudio", "linux": "apt-get install libportaudio2"}.get(
         sys.platform, "pip install --force-reinstall sounddevice"
     )
-    return PortAudioMissing(
-        f"PortAudio is not installed, so no device can be heard; run `{remedy}`"
-    )
+    return PortAudioMissing(f"PortAudio is not installed, so no device can be heard; run `{remedy}`")
 
 
 def _ways_to_mean(wanted: str | int) -> tuple[Callable[[Device], bool], ...]:

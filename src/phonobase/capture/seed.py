@@ -36,9 +36,7 @@ def record_audio_to_bytes(
     """
     audio_format = AudioFormat(samplerate, channels, parse_sample_format(dtype))
     if not (math.isfinite(duration) and round(duration * samplerate) > 0):
-        raise UnsupportedFormat(
-            f"a duration of {duration} s cannot be recorded; choose one above 0"
-        )
+        raise UnsupportedFormat(f"a duration of {duration} s cannot be recorded; choose one above 0")
     source = DeviceInput(audio_format, device)
     recorded = bytearray()
     try:

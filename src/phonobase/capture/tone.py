@@ -79,9 +79,7 @@ class ToneInput:
         """Return so many frames of the tone from frame number ``first`` on."""
         # Whole numbers, so that the phase is exact however long the tone lasts.
         cycle = self._format.sample_rate * _STEPS_PER_HERTZ * 4
-        steps = round(self._frequency_hz * _STEPS_PER_HERTZ) * (
-            4 + np.arange(self._format.channels)
-        )
+        steps = round(self._frequency_hz * _STEPS_PER_HERTZ) * (4 + np.arange(self._format.channels))
         position = np.arange(first, first + count, dtype=np.int64)[:, np.newaxis] % cycle
         phase = (position * steps % cycle) / cycle
         sine = np.sin(2 * np.pi * phase) * 10 ** (self._level_dbfs / 20)
