@@ -1,0 +1,29 @@
+# Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
+.PHONY: help record test lint format bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+record: ## record five seconds into phonobase.db and show what was stored
+	@scripts/setup record
+	@scripts/record
+
+test: ## run every test, with a real PostgreSQL and a real sound server
+	@scripts/setup test
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: ## check style, types and the order of the layers
+	@scripts/setup python
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## bring the code into its one style
+	@scripts/setup python
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+bench: ## measure speed and endurance
+	@scripts/setup record
+	.venv/bin/python benchmarks/run.py $(ARGS)
