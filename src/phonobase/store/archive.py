@@ -179,7 +179,7 @@ class Archive:
             if on_open is not None:
                 on_open(recording, live)
             if not live:
-                header, pcm_sha256 = recover.closing(StoredChunks(recording, self._session))
+                header, pcm_sha256 = recover.closing(self.stored(recording))
                 with self.writing() as repository:
                     repository.seal(recording.id, State.INTERRUPTED, header, pcm_sha256)
                     closed.append(repository.get(recording.id))
@@ -203,18 +203,18 @@ class Archive:
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop, as RecordingRepository.read does."""
-        return self._stored(recording_id).array(start, stop)
+        return self.stored(self.get(recording_id)).array(start, stop)
 
     def frames(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
         """Yield the frames from start to stop, block by block, in memory that does not grow."""
-        return self._stored(recording_id).frames(start, stop)
+        return self.stored(self.get(recording_id)).frames(start, stop)
 
     def open(self, recording_id: UUID | str) -> BinaryIO:
         """Return ``header || audio`` as a seekable read-only file; bytes are fetched as they are read.
 
         Of a recording in progress it is what was committed when it was opened.
         """
-        return open_file(self._stored(recording_id))
+        return open_file(self.stored(self.get(recording_id)))
 
     def verify(
         self, recording_id: UUID | str, on_progress: Callable[[int], None] = lambda _bytes: None
@@ -222,6 +222,10 @@ class Archive:
         """Re-read every byte of a recording and say what is not as it was recorded."""
         with self.reading() as repository:
             return repository.verify(recording_id, on_progress)
+
+    def stored(self, recording: Recording) -> StoredChunks:
+        """Return the stored chunks of a recording, each fetch in a session of its own."""
+        return StoredChunks(recording, self._session)
 
     # Transactions
 
@@ -236,9 +240,6 @@ class Archive:
         """Give a repository for reading; all of it sees the archive at one moment on SQLite."""
         with self._session() as session:
             yield RecordingRepository(session)
-
-    def _stored(self, recording_id: UUID | str) -> StoredChunks:
-        return StoredChunks(self.get(recording_id), self._session)
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool = False) -> Iterator[Session]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import bindparam, select
@@ -144,7 +144,7 @@ class StoredChunks:
         nothing: Frames = np.empty((0, form.channels), dtype=form.sample_format.dtype)
         return np.concatenate([nothing, *self.frames(start, stop)])
 
-    def _seq(self, statement: Select[tuple[int]], place: int) -> int:
+    def _seq(self, statement: Select[Any], place: int) -> int:
         with self._session() as session:
             return session.scalar(statement, {"id": self.recording.id, "place": place}) or 0
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -46,7 +46,12 @@ LAST = "last"
 
 _FEWEST_DIGITS = 4
 _PLAIN = {field.name for field in fields(Recording)} - {"format", "encoding", "state"}
-_SELECT = select(*RecordingRow.__table__.columns)
+# The tables themselves: rows are written one a statement, without the unit of work.
+_SOURCE, _RECORDING, _CHUNK, _AUDIO, _GAP = (
+    cast("sa.Table", row.__table__) for row in (SourceRow, RecordingRow, ChunkRow, AudioRow, GapRow)
+)
+_INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_SELECT = select(*_RECORDING.columns)
 
 
 class RecordingRepository:
@@ -137,9 +142,8 @@ class RecordingRepository:
             "sha256": chunk.sha256,
             "chain": chunk.chain,
         }
-        # Core and one row a statement: neither the unit of work nor a thousand payloads in one go.
-        self._session.execute(sa.insert(ChunkRow.__table__), place | outline)
-        self._session.execute(sa.insert(AudioRow.__table__), place | {"data": chunk.data})
+        self._session.execute(sa.insert(_CHUNK), place | outline)
+        self._session.execute(sa.insert(_AUDIO), place | {"data": chunk.data})
 
     def close(self, draft: Draft, state: State) -> Recording:
         """End a recording whose chunks are all stored, and return it."""
@@ -175,7 +179,7 @@ class RecordingRepository:
             frame_count: Frames of silence that stand for it there; 0 where it could not be measured.
         """
         self._session.execute(
-            sa.insert(GapRow.__table__),
+            sa.insert(_GAP),
             {
                 "id": uuid7(to_us(started_at)),
                 "source": source,
@@ -340,15 +344,13 @@ class RecordingRepository:
         return StoredChunks(self.get(recording_id), lambda: contextlib.nullcontext(self._session))
 
     def _begin(self, new: NewRecording, values: dict[str, Any]) -> None:
-        insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[
-            self._session.get_bind().dialect.name
-        ]
+        insert = _INSERTS[self._session.get_bind().dialect.name]
         self._session.execute(
-            insert(SourceRow.__table__).on_conflict_do_nothing(),
+            insert(_SOURCE).on_conflict_do_nothing(),
             {"name": new.source, "created_at": new.started_at},
         )
         self._session.execute(
-            sa.insert(RecordingRow.__table__),
+            sa.insert(_RECORDING),
             {
                 "id": new.id,
                 "source": new.source,
@@ -371,11 +373,12 @@ class RecordingRepository:
         )
 
     def _update(self, recording_id: UUID, values: dict[str, Any]) -> None:
-        updated = self._session.execute(
-            sa.update(RecordingRow.__table__)
+        statement = (
+            sa.update(_RECORDING)
             .where(RecordingRow.id == recording_id, RecordingRow.state == State.RECORDING)
             .values(values)
         )
+        updated = cast("sa.CursorResult[Any]", self._session.execute(statement))
         if updated.rowcount != 1:
             raise RecordingClosed(
                 f"recording {recording_id.hex} was closed or deleted by another program while it was "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import func, select
 
@@ -22,10 +22,12 @@ from phonobase.store.recording import State, comments
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Row
     from sqlalchemy.orm import Session
 
     from phonobase.store.recording import Recording
+
+_Joined: TypeAlias = Any
+"""A chunk row and its audio; what Row takes as parameters differs between SQLAlchemy 2.0 and 2.1."""
 
 _FAULTS_NAMED = 20
 _ROWS = BATCH_BYTES // MAX_CHUNK_BYTES
@@ -107,7 +109,7 @@ _BATCH = (
 )
 
 
-def _batches(session: Session, recording: Recording) -> Iterator[list[Row[Any]]]:
+def _batches(session: Session, recording: Recording) -> Iterator[list[_Joined]]:
     """Yield all chunk rows there are, whether or not they should be, with their audio or None."""
     statement = _BATCH.where(ChunkRow.recording_id == recording.id)
     statement = statement.limit(_ROWS)
@@ -155,7 +157,7 @@ class _Walk:
         self._head = start
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
-    def take(self, rows: list[Row[Any]]) -> None:
+    def take(self, rows: list[_Joined]) -> None:
         """Check consecutive rows."""
         for row in rows:
             self._check_place(row)
@@ -179,7 +181,7 @@ class _Walk:
             self._compare("pcm_sha256", recording.pcm_sha256, self._sha256.digest())
         self._check_header()
 
-    def _check_place(self, row: Row[Any]) -> None:
+    def _check_place(self, row: _Joined) -> None:
         if row.seq >= self._recording.chunk_count:
             self._fault(row.seq, f"was added: the recording has {self._recording.chunk_count} chunks")
         if row.seq != self._seq:
@@ -195,7 +197,7 @@ class _Walk:
         self._frame = row.first_frame + row.frame_count
         self._byte = row.first_byte + row.byte_count
 
-    def _check_bytes(self, row: Row[Any]) -> None:
+    def _check_bytes(self, row: _Joined) -> None:
         if row.data is None:
             self._fault(row.seq, "its audio is missing")
         elif len(row.data) != row.byte_count:
@@ -203,7 +205,7 @@ class _Walk:
         elif _sha256(row.data) != row.sha256:
             self._fault(row.seq, "its audio and its sha256 differ: one of them was changed")
 
-    def _check_link(self, row: Row[Any]) -> None:
+    def _check_link(self, row: _Joined) -> None:
         rest = (row.seq, row.first_frame, row.frame_count, row.sha256)
         right = {chain.link(previous, *rest) for previous in self._links}
         if self._links and row.chain not in right:
@@ -211,7 +213,7 @@ class _Walk:
         self._links = right | {row.chain}
         self._head = row.chain
 
-    def _decode(self, rows: list[Row[Any]]) -> None:
+    def _decode(self, rows: list[_Joined]) -> None:
         run = [
             StoredChunk(row.seq, row.first_frame, row.frame_count, row.first_byte, row.data) for row in rows
         ]

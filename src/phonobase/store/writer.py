@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -56,6 +58,7 @@ class RecordingWriter:
         self._draft = Draft(new, chunk_seconds)
         self._transaction = transaction
         self._cuts: queue.Queue[Cut | None] = queue.Queue(_CUTS_WAITING)
+        self._gaps: deque[tuple[int, str, str]] = deque()
         self._error: BaseException | None = None
         self._ended = False
         self._closed: Recording | None = None
@@ -96,6 +99,15 @@ class RecordingWriter:
         self.frames_written += len(block)
         for cut in self._draft.cut(block, captured_at_us):
             self._hand_over(cut)
+
+    def note_gap(self, cause: str, detail: str) -> None:
+        """List a loss of unknown length at the place that is written next.
+
+        Args:
+            cause: Why, in a word, as ``overflow``.
+            detail: More, for people.
+        """
+        self._gaps.append((self.frames_written, cause, detail))
 
     def close(self, state: State = State.COMPLETE) -> Recording:
         """Commit what is left, close the recording and return it; once closed, only return it.
@@ -167,9 +179,26 @@ class RecordingWriter:
                 chunk = self._draft.seal(cut)
                 with self._transaction() as repository:
                     repository.append(self._draft, chunk)
+                    self._list_gaps(repository, before_frame=self.frames_committed + chunk.frame_count)
                 self.frames_committed += chunk.frame_count
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._error = error
+
+    def _list_gaps(self, repository: RecordingRepository, before_frame: int) -> None:
+        """List the gaps that lie before a frame; the recording must be there for them to lie in it."""
+        while self._gaps and self._gaps[0][0] < before_frame:
+            first_frame, cause, detail = self._gaps.popleft()
+            moment = self.new.started_at + timedelta(microseconds=self.new.format.microseconds(first_frame))
+            repository.add_gap(
+                self.new.source,
+                moment,
+                moment,
+                cause,
+                detail=detail,
+                recording=self.new,
+                first_frame=first_frame,
+                frame_count=0,
+            )
 
     def _raise_error(self) -> None:
         if self._error is not None:

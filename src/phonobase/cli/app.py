@@ -1,0 +1,86 @@
+"""The program, its commands, and how it fails: in one line, with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from phonobase.cli import (
+    db,
+    devices,
+    doctor,
+    exporting,
+    importing,
+    listing,
+    play,
+    record,
+    recover,
+    show,
+    verify,
+)
+from phonobase.cli.options import Settings, add_shared_options
+from phonobase.errors import PhonobaseError
+
+_INTERRUPTED = 130
+_WIDTH = 100
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH})
+@click.version_option(package_name="phonobase")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Record sound into a database and get it back, exactly.
+
+    Where an ID is asked for, the last four or more of its digits do, or "last". Times are ISO 8601, local
+    where they name no offset. Durations are seconds, or 90s, 15m, 1h.
+    """
+    context.ensure_object(Settings)
+
+
+for command in (
+    record.command,
+    devices.command,
+    doctor.command,
+    importing.command,
+    listing.command,
+    show.command,
+    play.command,
+    exporting.command,
+    verify.command,
+    recover.command,
+    db.command,
+):
+    cli.add_command(command)
+add_shared_options(cli)
+
+
+def main() -> None:
+    """Run the program; this is its entry point."""
+    settings = Settings()
+    try:
+        code = cli.main(obj=settings, standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("stopped", _INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has gone; say nothing more, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except PhonobaseError as error:
+        if settings.debug:
+            raise
+        _fail(str(error), 1)
+    except Exception as error:
+        if settings.debug:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"phonobase: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,81 @@
+"""``phonobase import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonobase.cli.options import (
+    Moment,
+    Settings,
+    dtype_option,
+    encoding_option,
+    pass_settings,
+    source_option,
+    tag_option,
+    title_option,
+)
+from phonobase.cli.output import note, progress_bar
+from phonobase.errors import PhonobaseError
+from phonobase.pcm import SampleFormat
+from phonobase.recorder.importing import import_file
+from phonobase.store.recording import Note
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@source_option
+@click.option(
+    "--started-at", type=Moment(), help="When the first began.  [default: the file's time less its duration]"
+)
+@dtype_option
+@encoding_option
+@title_option
+@tag_option
+@pass_settings
+def command(
+    settings: Settings,
+    files: tuple[Path, ...],
+    source: str,
+    started_at: datetime | None,
+    dtype: str | None,
+    encoding: str | None,
+    title: str | None,
+    tags: tuple[tuple[str, str], ...],
+) -> None:
+    """Store audio files, each whole or not at all, and print their IDs.
+
+    Whatever libsndfile reads: WAV, FLAC, AIFF, Ogg, MP3 and more. A file that cannot be stored is named;
+    the others are stored, and the exit code is 1.
+    """
+    if started_at is not None and len(files) > 1:
+        raise click.UsageError("--started-at goes with one file; the others began at another time")
+    failed = 0
+    with settings.archive(create=True) as archive:
+        for path in files:
+            try:
+                with progress_bar(path.name, None) as done:
+                    recording = import_file(
+                        archive,
+                        path,
+                        source=source,
+                        started_at=started_at,
+                        sample_format=SampleFormat(dtype) if dtype else None,
+                        encoding=encoding,
+                        note=Note(title=title or path.name, tags=dict(tags)),
+                        on_frames=done,
+                    )
+            except PhonobaseError as error:
+                if settings.debug or len(files) == 1:
+                    raise
+                note(f"phonobase: {error}")
+                failed += 1
+            else:
+                click.echo(recording.id.hex)
+    if failed:
+        raise PhonobaseError(f"{failed} of {len(files)} files were not stored; see above")

@@ -1,0 +1,93 @@
+"""What is seen while recording: a level meter on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.live import Live
+from rich.text import Text
+
+from phonobase.audio.level import SILENCE_DBFS, Level
+from phonobase.cli.output import decibels, duration, errors_console, note
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from phonobase.pcm import AudioFormat
+
+_FLOOR_DBFS = -60
+_CELLS = 30
+_LOUD_DBFS, _HOT_DBFS = -12, -3
+_REFRESHES_PER_S = 12
+_LINE_EVERY_S = 10
+
+
+class Meter:
+    """Shows the level and the time of what is being recorded; use it in a ``with`` block.
+
+    Args:
+        source: What to call it.
+        audio_format: Of what is measured.
+    """
+
+    def __init__(self, source: str, audio_format: AudioFormat) -> None:
+        self._source = source
+        self._format = audio_format
+        self._samples = 0
+        self._since_shown = Level()
+        self._line_due = time.monotonic() + _LINE_EVERY_S
+        self._live = (
+            Live(
+                self._drawn(),
+                console=errors_console(),
+                refresh_per_second=_REFRESHES_PER_S,
+                get_renderable=self._drawn,
+                transient=True,
+            )
+            if sys.stderr.isatty()
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, level: Level) -> None:
+        """Take the level of what came next."""
+        self._samples += level.sample_count
+        self._since_shown += level
+        if self._live is None and time.monotonic() >= self._line_due:
+            self._line_due += _LINE_EVERY_S
+            note(f"{self._elapsed}  {decibels(self._peak())} dBFS peak")
+
+    @property
+    def _elapsed(self) -> str:
+        return duration(self._samples / self._format.channels / self._format.sample_rate)[:-4]
+
+    def _peak(self) -> float:
+        level, self._since_shown = self._since_shown, Level()
+        return level.peak_dbfs if level.sample_count else SILENCE_DBFS
+
+    def _drawn(self) -> Text:
+        peak = self._peak()
+        filled = round(_CELLS * max(0.0, 1 - max(peak, _FLOOR_DBFS) / _FLOOR_DBFS))
+        style = "red" if peak > _HOT_DBFS else "yellow" if peak > _LOUD_DBFS else "green"
+        return Text.assemble(
+            ("● ", "red"),
+            f"{self._source}  {self._elapsed}  ",
+            ("█" * min(filled, _CELLS), style),
+            ("·" * (_CELLS - filled), "dim"),
+            f"  {decibels(peak):>6} dBFS",
+        )

@@ -1,0 +1,157 @@
+"""Options and arguments that commands share."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from phonobase.pcm import SampleFormat
+from phonobase.store.archive import Archive
+
+DEFAULT_DB = "sqlite:///phonobase.db"
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+
+
+@dataclass
+class Settings:
+    """What holds for every command of one call.
+
+    Attributes:
+        db: The archive's URL.
+        debug: Whether errors show where they come from.
+    """
+
+    db: str = DEFAULT_DB
+    debug: bool = False
+
+    def archive(self, *, create: bool = False) -> Archive:
+        """Open the archive."""
+        return Archive(self.db, create=create)
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+
+class Duration(click.ParamType[Fraction]):
+    """Seconds as an exact fraction, from ``90``, ``1.5``, ``90s``, ``15m`` or ``1h``."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Fraction:
+        """Parse it, or fail the call."""
+        if isinstance(value, Fraction):
+            return value
+        match = _DURATION.fullmatch(str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is no duration; write seconds, or 90s, 15m, 1h", param, ctx)
+        seconds = Fraction(match[1]) * _UNITS[match[2]]
+        if not seconds:
+            self.fail(f"{value!r} is no time at all; write more than 0", param, ctx)
+        return seconds
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment in time from ISO 8601, in local time where it names no offset."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Parse it, or fail the call."""
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+            return moment.astimezone() if moment.tzinfo is None else moment
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write 2026-03-01T14:03 or 2026-03-01T14:03:00Z", param, ctx)
+
+
+class Tag(click.ParamType[tuple[str, str]]):
+    """A name and a value, from ``name=value``."""
+
+    name = "name=value"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Parse it, or fail the call."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, content = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r} is no tag; write name=value", param, ctx)
+        return name, content
+
+
+def add_shared_options(command: click.Command) -> None:
+    """Let a command and all below it take --db and --debug, so that they may stand anywhere in a call."""
+    command.params.append(
+        click.Option(
+            ["--db"],
+            metavar="URL",
+            envvar="PHONOBASE_DB" if isinstance(command, click.Group) else None,
+            expose_value=False,
+            callback=_remember,
+            help=f"sqlite:///FILE or postgresql://...  [env: PHONOBASE_DB; default: {DEFAULT_DB}]",
+        )
+    )
+    command.params.append(
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            default=None,
+            expose_value=False,
+            callback=_remember,
+            help="Show where an error comes from.",
+        )
+    )
+    for child in command.commands.values() if isinstance(command, click.Group) else ():
+        add_shared_options(child)
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if value is not None:
+        setattr(context.ensure_object(Settings), str(option.name), value)
+
+
+source_option = click.option(
+    "--source", default="default", show_default=True, help="Where the sound comes from."
+)
+title_option = click.option("--title", help="What to call it.")
+tag_option = click.option(
+    "--tag", "tags", type=Tag(), multiple=True, help="A tag to search by; may be given again."
+)
+encoding_option = click.option(
+    "--encoding",
+    type=click.Choice(["flac", "pcm"]),
+    help="How to store it.  [default: flac where it can hold the format, else pcm]",
+)
+dtype_option = click.option(
+    "--dtype", type=click.Choice([str(name) for name in SampleFormat]), help="The sample format."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+id_argument = click.argument("recording_id", metavar="ID")
+
+
+def in_frames(seconds: Fraction, sample_rate: int) -> int:
+    """Return how many frames so many seconds are, at least one."""
+    return max(1, math.floor(seconds * sample_rate + Fraction(1, 2)))

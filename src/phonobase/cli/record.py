@@ -1,0 +1,178 @@
+"""``phonobase record``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonobase.capture.device import DeviceInput
+from phonobase.capture.file import FileInput
+from phonobase.capture.pace import paced
+from phonobase.capture.pipe import PipeInput
+from phonobase.capture.tone import ToneInput
+from phonobase.cli.meter import Meter
+from phonobase.cli.options import (
+    Duration,
+    dtype_option,
+    encoding_option,
+    in_frames,
+    pass_settings,
+    source_option,
+    tag_option,
+    title_option,
+)
+from phonobase.cli.output import duration, note, values
+from phonobase.errors import PhonobaseError
+from phonobase.pcm import AudioFormat, SampleFormat
+from phonobase.recorder.record import Recorder, Settings
+from phonobase.store.engine import shown
+from phonobase.store.recording import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from phonobase.capture.block import Input
+    from phonobase.cli.options import Settings as Program
+
+_RATE, _CHANNELS, _DTYPE = 44_100, 1, "int16"
+
+
+@click.command("record")
+@source_option
+@click.option("--duration", "length", type=Duration(), help="How long.  [default: until Ctrl-C or the end]")
+@click.option(
+    "--input",
+    "from_",
+    default="device",
+    show_default=True,
+    metavar="device|FILE|-|tone",
+    help="What to record: a device, a file, standard input, or a test tone.",
+)
+@click.option(
+    "--device", help="Which device: its number, its name or a part of that.  [default: the system's]"
+)
+@click.option("--samplerate", type=int, help=f"In Hz.  [default: {_RATE}]")
+@click.option("--channels", type=int, help=f"How many.  [default: {_CHANNELS}]")
+@dtype_option
+@encoding_option
+@click.option("--chunk", type=Duration(), default="2s", show_default=True, help="How much to commit at once.")
+@title_option
+@tag_option
+@click.option(
+    "--realtime/--no-realtime",
+    default=None,
+    help="Whether time passes while it records.  [default: for device and tone]",
+)
+@pass_settings
+def command(
+    program: Program,
+    source: str,
+    length: Fraction | None,
+    from_: str,
+    device: str | None,
+    samplerate: int | None,
+    channels: int | None,
+    dtype: str | None,
+    encoding: str | None,
+    chunk: Fraction,
+    title: str | None,
+    tags: tuple[tuple[str, str], ...],
+    realtime: bool | None,
+) -> None:
+    """Record sound and print the recording's ID.
+
+    Every two seconds are committed as they are heard. Ctrl-C ends a recording cleanly. A file or standard
+    input brings its own format; raw PCM on standard input needs --samplerate, --channels and --dtype.
+    """
+    if device is not None and from_ != "device":
+        raise click.UsageError("--device goes with --input device")
+    with (
+        program.archive(create=True) as archive,
+        contextlib.closing(_open(from_, device, samplerate, channels, dtype)) as opened,
+    ):
+        input_ = paced(opened) if _in_real_time(from_, asked=realtime) else opened
+        form = input_.format
+        settings = Settings(
+            source=source,
+            frame_count=None if length is None else in_frames(length, form.sample_rate),
+            encoding=encoding,
+            chunk_seconds=float(chunk),
+            note=Note(title=title, tags=dict(tags)),
+        )
+        note(f"recording {source} from {values(input_.description)}: {form}, into {shown(archive.engine)}")
+        meter = Meter(source, form)
+        recorder = Recorder(archive, input_, settings, meter.show)
+        try:
+            with _stopping_on_signals(input_), meter:
+                recorder.run()
+        finally:
+            _report(recorder)
+    if not recorder.recordings:
+        raise PhonobaseError("nothing was heard, so nothing was stored")
+
+
+def _open(
+    from_: str, device: str | None, samplerate: int | None, channels: int | None, dtype: str | None
+) -> Input:
+    """Open the input; nothing has been written before."""
+    asked = AudioFormat(samplerate or _RATE, channels or _CHANNELS, SampleFormat(dtype or _DTYPE))
+    given = (samplerate, channels, dtype)
+    if from_ == "device":
+        return DeviceInput(asked, int(device) if device and device.isdecimal() else device)
+    if from_ == "tone":
+        return ToneInput(asked)
+    if from_ == "-":
+        if any(given) and not all(given):
+            raise click.UsageError("raw PCM needs all of --samplerate, --channels and --dtype")
+        return PipeInput(sys.stdin.buffer, asked if all(given) else None)
+    file = FileInput(Path(from_), SampleFormat(dtype) if dtype else None)
+    for name, wanted, found in (
+        ("--samplerate", samplerate, file.format.sample_rate),
+        ("--channels", channels, file.format.channels),
+    ):
+        if wanted not in (None, found):
+            file.close()
+            raise click.UsageError(
+                f"{from_} has {name} {found}, and phonobase converts neither; leave {name} out, or convert: "
+                f"ffmpeg -i {from_} ... -f wav - | phonobase record --input -"
+            )
+    return file
+
+
+def _in_real_time(from_: str, *, asked: bool | None) -> bool:
+    if from_ == "device":
+        if asked is False:
+            raise click.UsageError("a device is heard in real time; leave --no-realtime out")
+        return False
+    return from_ == "tone" if asked is None else asked
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(input_: Input) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the input, so that what was heard is stored, and not the program."""
+    before = {
+        number: signal.signal(number, lambda *_: input_.stop()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(recorder: Recorder) -> None:
+    for recording in recorder.recordings:
+        length = duration(recording.seconds)
+        note(f"{recording.state}: {length} ({recording.frame_count} frames, {recording.chunk_count} chunks)")
+        click.echo(recording.id.hex)
+    if recorder.overflows:
+        note(
+            f"the device lost sound {recorder.overflows} times before it was fetched; "
+            "the places are listed in phono_gaps"
+        )

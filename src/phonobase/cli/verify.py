@@ -1,0 +1,63 @@
+"""``phonobase verify``."""
+
+from __future__ import annotations
+
+import click
+
+from phonobase.cli.options import Settings, json_option, pass_settings
+from phonobase.cli.output import note, print_json, progress_bar
+from phonobase.errors import CorruptRecording
+from phonobase.store.verify import Verification
+
+
+@click.command("verify")
+@click.argument("recording_ids", metavar="[ID...]", nargs=-1)
+@json_option
+@pass_settings
+def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Re-read every byte and say what is not as it was recorded; exit 1 where something is not.
+
+    Hashes and the chain are computed anew and the sound is decoded and compared. All recordings, where no
+    ID is given.
+    """
+    with settings.archive() as archive:
+        found = (
+            [archive.get(recording_id) for recording_id in recording_ids]
+            if recording_ids
+            else archive.find(limit=None)
+        )
+        results: list[Verification] = []
+        with progress_bar("verifying", sum(recording.byte_count for recording in found)) as done:
+            for recording in found:
+                results.append(archive.verify(recording.id, done))
+                if not as_json:
+                    _print(results[-1])
+    if as_json:
+        print_json([_plain(result) for result in results])
+    bad = sum(not result.ok for result in results)
+    if bad:
+        raise CorruptRecording(
+            f"{bad} of {len(results)} recordings are not as they were recorded; "
+            "keep the database as it is, and fetch these from a backup"
+        )
+    if not as_json:
+        note(f"{len(results)} recordings are as they were recorded")
+
+
+def _print(result: Verification) -> None:
+    recording = result.recording
+    if result.ok:
+        extent = "" if result.decoded else " so far (it is being recorded: the sound was not decoded)"
+        click.echo(f"ok   {recording.id.hex}  {recording.chunk_count} chunks{extent}")
+    for fault in result.faults:
+        click.echo(f"BAD  {recording.id.hex}  {fault}")
+
+
+def _plain(result: Verification) -> dict[str, object]:
+    return {
+        "id": result.recording.id.hex,
+        "ok": result.ok,
+        "decoded": result.decoded,
+        "chunk_count": result.recording.chunk_count,
+        "faults": [{"seq": fault.seq, "message": fault.message} for fault in result.faults],
+    }

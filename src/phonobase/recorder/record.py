@@ -1,0 +1,133 @@
+"""An input into an archive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from phonobase.audio.level import Level, measure
+from phonobase.capture.limit import limited
+from phonobase.store.columns import from_us
+from phonobase.store.draft import CHUNK_SECONDS
+from phonobase.store.recording import DEFAULT_SOURCE, MAX_SECONDS, Note, Recording, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from phonobase.capture.block import Block, Input
+    from phonobase.store.archive import Archive
+    from phonobase.store.writer import RecordingWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an input is recorded.
+
+    Attributes:
+        source: Where the sound comes from.
+        frame_count: Frames to record; until the input ends or is stopped, with None.
+        encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
+        chunk_seconds: How much sound is committed at once.
+        note: What people and programs say of the recordings.
+    """
+
+    source: str = DEFAULT_SOURCE
+    frame_count: int | None = None
+    encoding: str | None = None
+    chunk_seconds: float = CHUNK_SECONDS
+    note: Note = Note()  # noqa: RUF009 - it is frozen
+
+
+class Recorder:
+    """Records an input, in takes of a day at most that follow each other without a lost frame.
+
+    Args:
+        archive: Where to.
+        source: What; closing it remains with the caller.
+        settings: How.
+        on_block: Called with the level of every block, for a meter.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        source: Input,
+        settings: Settings,
+        on_block: Callable[[Level], None] = lambda _level: None,
+    ) -> None:
+        self._archive = archive
+        self._input = source
+        self._settings = settings
+        self._on_block = on_block
+        self._writer: RecordingWriter | None = None
+        self.recordings: list[Recording] = []
+        """What was recorded, also where ``run`` raised."""
+        self.overflows = 0
+        """How often the input lost sound because it was not fetched in time."""
+
+    def run(self) -> list[Recording]:
+        """Record until there is enough, the input ends, or it is stopped; return the recordings.
+
+        Raises:
+            PhonobaseError: The input or the archive failed. What was heard until then is in
+                ``recordings``, its last one interrupted, unless it is the archive that failed.
+        """
+        day = MAX_SECONDS * self._input.format.sample_rate
+        try:
+            for block in _split_at_multiples(self._blocks(), day):
+                self._take(block)
+        except BaseException:
+            self._end(State.INTERRUPTED)
+            raise
+        self._end(State.COMPLETE)
+        return self.recordings
+
+    def _blocks(self) -> Iterator[Block]:
+        if self._settings.frame_count is None:
+            return self._input.blocks()
+        return limited(self._input.blocks(), self._settings.frame_count)
+
+    def _take(self, block: Block) -> None:
+        writer = self._writer = self._writer or self._begin(block)
+        if block.overflowed:
+            self.overflows += 1
+            writer.note_gap("overflow", "the device reported lost sound and did not say how much")
+        writer.write(block.frames, block.captured_at_us)
+        self._on_block(measure(block.frames, self._input.format.sample_format))
+        if not writer.frames_left:
+            self._end(State.COMPLETE)
+
+    def _begin(self, block: Block) -> RecordingWriter:
+        settings, form = self._settings, self._input.format
+        captured_at_us = block.captured_at_us
+        note = replace(settings.note, capture={**self._input.description, **settings.note.capture})
+        return self._archive.writer(
+            form.sample_rate,
+            form.channels,
+            form.sample_format,
+            source=settings.source,
+            started_at=None if captured_at_us is None else from_us(captured_at_us),
+            encoding=settings.encoding,
+            note=note,
+            run_id=self.recordings[0].run_id if self.recordings else None,
+            run_index=len(self.recordings),
+            chunk_seconds=settings.chunk_seconds,
+        )
+
+    def _end(self, state: State) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None and writer.frames_written:
+            self.recordings.append(writer.close(state))
+
+
+def _split_at_multiples(blocks: Iterable[Block], size: int) -> Iterator[Block]:
+    """Yield the same frames in blocks that do not reach across a multiple of so many frames."""
+    left = size
+    for block in blocks:
+        rest = block
+        while len(rest.frames) > left:
+            yield replace(rest, frames=rest.frames[:left])
+            rest = replace(rest, frames=rest.frames[left:], captured_at_us=None, overflowed=False)
+            left = size
+        yield rest
+        left = left - len(rest.frames) or size
