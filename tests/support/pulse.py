@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from tests.support.prs import Frames
-from tests.support.require import require
+from tests.support.require import missing, require
 
 Format = Literal["s16le", "s32le", "float32le"]
 
@@ -63,6 +63,9 @@ class SoundServer:
 
     def __enter__(self) -> Self:
         self._programs = {name: require(name) for name in ("pulseaudio", "pacat", "pactl")}
+        library = "alsa-lib/libasound_module_pcm_pulse.so"
+        if not [*Path("/usr").glob(f"lib*/{library}"), *Path("/usr").glob(f"lib*/*/{library}")]:
+            missing("ALSA's way to PulseAudio", "sudo apt-get install libasound2-plugins (Linux only)")
         self._directory = Path(tempfile.mkdtemp(prefix="phonobase-pulse-"))
         server = f"unix:{self._directory / 'native'}"
         alsa = self._directory / "alsa.conf"
