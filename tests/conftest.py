@@ -12,8 +12,6 @@ from pathlib import Path
 import psycopg
 import pytest
 import soundfile
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
 from tests.support.postgres import PostgresServer
 from tests.support.pulse import SoundServer
@@ -135,9 +133,11 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _upgrade(url: str) -> None:
-    from phonobase.store import schema  # noqa: PLC0415 - a broken schema fails only its own tests
+    # Here, so that a package that does not import fails only the tests that need it.
+    from phonobase.store import schema  # noqa: PLC0415
+    from phonobase.store.engine import create_engine  # noqa: PLC0415
 
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url)
     schema.upgrade(engine)
     engine.dispose()
 
