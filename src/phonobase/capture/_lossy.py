@@ -35,11 +35,11 @@ def check_ogg(file: BinaryIO, path: Path) -> None:
     behind_first = ended = False
     for flags, end in _ogg_pages(file):
         if behind_first and flags & _FIRST_PAGE:
-            raise InvalidAudio(f"{path} is several Ogg streams in a row; {_remedy(path)} reads all")
+            raise InvalidAudio(f"{path} is several Ogg streams in a row; {remedy(path)} reads all")
         behind_first = behind_first or not flags & _FIRST_PAGE
         ended = bool(flags & _LAST_PAGE) and end <= size
     if not ended:
-        raise TruncatedAudio(f"{path} has no end; {_remedy(path)} keeps what is there")
+        raise TruncatedAudio(f"{path} has no end; {remedy(path)} keeps what is there")
 
 
 def check_mpeg(file: BinaryIO, path: Path) -> None:
@@ -53,7 +53,7 @@ def check_mpeg(file: BinaryIO, path: Path) -> None:
     file.seek(_ID3_HEAD_BYTES + _id3_bytes(tag) if tag[:3] == b"ID3" else 0)
     start = file.read(_FIRST_MPEG_FRAMES_BYTES)
     if not any(mark in start for mark in (b"Xing", b"Info", b"VBRI")):
-        raise InvalidAudio(f"{path} is MP3 that does not say how long it is; {_remedy(path)} reads all")
+        raise InvalidAudio(f"{path} is MP3 that does not say how long it is; {remedy(path)} reads all")
 
 
 def check_mpeg_rest(file: BinaryIO, path: Path) -> None:
@@ -64,7 +64,12 @@ def check_mpeg_rest(file: BinaryIO, path: Path) -> None:
     """
     rest = file.read(3)
     if rest == b"ID3" or (rest[:1] == b"\xff" and rest[1:2] and rest[1] & _MPEG_SYNC == _MPEG_SYNC):
-        raise InvalidAudio(f"{path} holds more sound than it says; {_remedy(path)} reads all")
+        raise InvalidAudio(f"{path} holds more sound than it says; {remedy(path)} reads all")
+
+
+def remedy(path: Path) -> str:
+    """Return the command that reads what is not read here."""
+    return f"`ffmpeg -i {path} -f wav - | phonobase record --input -`"
 
 
 def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -81,7 +86,3 @@ def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 def _id3_bytes(tag: bytes) -> int:
     return sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=False))
-
-
-def _remedy(path: Path) -> str:
-    return f"`ffmpeg -i {path} -f wav - | phonobase record --input -`"

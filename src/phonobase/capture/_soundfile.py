@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import soundfile
 
-from phonobase.capture._lossy import check_mpeg, check_mpeg_rest, check_ogg
+from phonobase.capture._lossy import check_mpeg, check_mpeg_rest, check_ogg, remedy
 from phonobase.errors import InvalidAudio, TruncatedAudio
 from phonobase.pcm import SampleFormat
 
@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
 
 _NATIVE = {
-    "ALAC_20": SampleFormat.INT24,
-    "ALAC_24": SampleFormat.INT24,
     "DWVW_24": SampleFormat.INT24,
     "PCM_24": SampleFormat.INT24,
-    "ALAC_32": SampleFormat.INT32,
     "PCM_32": SampleFormat.INT32,
     "DOUBLE": SampleFormat.FLOAT32,
     "FLOAT": SampleFormat.FLOAT32,
@@ -48,7 +45,7 @@ class SoundReader:
         description: The container and the encoding of the file.
 
     Raises:
-        InvalidAudio: The file is not sound that libsndfile reads whole, or has no frame.
+        InvalidAudio: The file is not sound that libsndfile reads whole and right.
         TruncatedAudio: The end of an Ogg file is missing.
     """
 
@@ -58,13 +55,14 @@ class SoundReader:
         self._path = path
         self._sound = self._open()
         position = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        if self._sound.frames == 0:
-            raise InvalidAudio(f"{path} holds no sound; record it again")
         self._is_mpeg = self._sound.subtype.startswith("MPEG")
         if self._is_mpeg:
             check_mpeg(file, path)
         if self._sound.format == "OGG":
             check_ogg(file, path)
+        if self._sound.subtype.startswith("ALAC"):
+            # libsndfile and ffmpeg decode different samples from the same noise.
+            raise InvalidAudio(f"{path} is ALAC, which is not read right; {remedy(path)} reads it")
         os.lseek(self._descriptor, position, os.SEEK_SET)
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
@@ -126,7 +124,7 @@ class SoundReader:
         except soundfile.LibsndfileError as error:
             raise InvalidAudio(
                 f"{self._path} is not sound that can be read ({error.error_string.rstrip('.')}); "
-                f"`ffmpeg -i {self._path} -f wav - | phonobase record --input -` may read it"
+                f"{remedy(self._path)} may read it"
             ) from None
 
     def _broken(self, done: int, *, at_end: bool, why: str) -> InvalidAudio:

@@ -7,8 +7,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from phonobase.capture._declared import sound_bytes
+from phonobase.capture._declared import SoundBytes, sound_bytes
 from phonobase.capture._finite import finite_frames
+from phonobase.capture._lossy import remedy
 from phonobase.capture._riff import is_wav
 from phonobase.capture._soundfile import SoundReader
 from phonobase.capture.block import Block
@@ -43,8 +44,10 @@ class FileInput:
         self._stopped = False
         self._file = _opened(self._path)
         try:
-            _check_size(self._file, self._path)
+            size = sound_bytes(self._file)
+            _check_size(size, self._file, self._path)
             self._reader = SoundReader(self._file, self._path)
+            _check_frames(self._reader.frame_count, size, self._path)
             self._format = self._format_as(sample_format or self._reader.native)
         except BaseException:
             self._file.close()
@@ -122,18 +125,24 @@ def _opened(path: Path) -> BinaryIO:
     return file
 
 
-def _check_size(file: BinaryIO, path: Path) -> None:
-    size = sound_bytes(file)
+def _check_size(size: SoundBytes | None, file: BinaryIO, path: Path) -> None:
     if size is None or size.declared is None or size.declared <= size.present:
         return
     file.seek(0)
     streams = is_wav(file.read(12))
-    remedy = (
-        f"phonobase record --input - < {path}"
-        if streams
-        else f"ffmpeg -i {path} -f wav - | phonobase record --input -"
-    )
+    command = f"`phonobase record --input - < {path}`" if streams else remedy(path)
     raise TruncatedAudio(
         f"{path} holds {size.present} of the {size.declared} bytes of sound that its header "
-        f"declares; `{remedy}` keeps what is there"
+        f"declares; {command} keeps what is there"
     )
+
+
+def _check_frames(frames: int | None, size: SoundBytes | None, path: Path) -> None:
+    if frames != 0:
+        return
+    if size is not None and size.declared is None and size.present:
+        raise InvalidAudio(
+            f"{path} declares no sound, but {size.present} bytes stand behind its header; "
+            f"`phonobase record --input - < {path}` takes them for sound"
+        )
+    raise InvalidAudio(f"{path} holds no sound; record it again")
