@@ -54,6 +54,10 @@ class SoundServer:
     reads. That was so with either device, with a latency of 0.2 s, 0.5 s, 1 s or "high" (35 ms) and
     the blocksize left to PortAudio, also with twice as many busy processes as cores and four busy
     threads in the recording process.
+
+    How it fails: once the recorder is 4 MiB behind, sound is lost and PortAudio reports no overflow.
+    When the server ends, a read fails at once; while the sink is suspended (`pactl`) it hangs, and
+    it fails when the sink resumes.
     """
 
     def __init__(self, rate: int = 44_100, channels: int = 2, sample_format: Format = "s16le") -> None:
