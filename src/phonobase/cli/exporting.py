@@ -68,7 +68,7 @@ def _encoding(path: Path) -> Encoding:
     for encoding in Encoding:
         if path.suffix.lower() == encoding.suffix:
             return encoding
-    suffixes = " or ".join(encoding.suffix for encoding in Encoding)
+    suffixes = " nor ".join(encoding.suffix for encoding in Encoding)
     raise click.UsageError(f"{path} ends in neither {suffixes}, so it does not say what to write")
 
 

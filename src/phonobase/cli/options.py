@@ -16,6 +16,7 @@ from phonobase.store.archive import Archive
 
 DEFAULT_DB = "sqlite:///phonobase.db"
 
+_LONGEST_S = 100 * 366 * 86_400
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 
@@ -60,6 +61,8 @@ class Duration(click.ParamType[Fraction]):
         seconds = Fraction(match[1]) * _UNITS[match[2]]
         if not seconds:
             self.fail(f"{value!r} is no time at all; write more than 0", param, ctx)
+        if seconds > _LONGEST_S:
+            self.fail(f"{value!r} is more than a hundred years; write less", param, ctx)
         return seconds
 
 

@@ -125,6 +125,11 @@ def size(byte_count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def values(mapping: Mapping[str, Any]) -> str:
     """Return names and values in a line."""
     return ", ".join(f"{name}={value}" for name, value in mapping.items())

@@ -27,12 +27,13 @@ from phonobase.cli.options import (
     tag_option,
     title_option,
 )
-from phonobase.cli.output import duration, note, values
+from phonobase.cli.output import counted, duration, note, values
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.recorder.record import Recorder, Settings
+from phonobase.store.draft import Draft
 from phonobase.store.engine import shown
-from phonobase.store.recording import Note
+from phonobase.store.recording import Note, new_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +93,7 @@ def command(
     """
     if device is not None and from_ != "device":
         raise click.UsageError("--device goes with --input device")
-    with (
-        program.archive(create=True) as archive,
-        contextlib.closing(_open(from_, device, samplerate, channels, dtype)) as opened,
-    ):
+    with contextlib.closing(_open(from_, device, samplerate, channels, dtype)) as opened:
         input_ = paced(opened) if _in_real_time(from_, asked=realtime) else opened
         form = input_.format
         settings = Settings(
@@ -105,6 +103,19 @@ def command(
             chunk_seconds=float(chunk),
             note=Note(title=title, tags=dict(tags)),
         )
+        _check(form, settings)
+        _record(program, input_, settings)
+
+
+def _check(form: AudioFormat, settings: Settings) -> None:
+    """Refuse what cannot be stored before a file is made and a recording announced."""
+    new = new_recording(form, source=settings.source, encoding=settings.encoding)
+    Draft(new, settings.chunk_seconds)
+
+
+def _record(program: Program, input_: Input, settings: Settings) -> None:
+    source, form = settings.source, input_.format
+    with program.archive(create=True) as archive:
         note(f"recording {source} from {values(input_.description)}: {form}, into {shown(archive.engine)}")
         meter = Meter(source, form)
         recorder = Recorder(archive, input_, settings, meter.show)
@@ -121,8 +132,12 @@ def _open(
     from_: str, device: str | None, samplerate: int | None, channels: int | None, dtype: str | None
 ) -> Input:
     """Open the input; nothing has been written before."""
-    asked = AudioFormat(samplerate or _RATE, channels or _CHANNELS, SampleFormat(dtype or _DTYPE))
     given = (samplerate, channels, dtype)
+    asked = AudioFormat(
+        _RATE if samplerate is None else samplerate,
+        _CHANNELS if channels is None else channels,
+        SampleFormat(dtype or _DTYPE),
+    )
     if from_ == "device":
         return DeviceInput(asked, int(device) if device and device.isdecimal() else device)
     if from_ == "tone":
@@ -139,8 +154,7 @@ def _open(
         if wanted not in (None, found):
             file.close()
             raise click.UsageError(
-                f"{from_} has {name} {found}, and phonobase converts neither; leave {name} out, or convert: "
-                f"ffmpeg -i {from_} ... -f wav - | phonobase record --input -"
+                f"{from_} has {found}, not {wanted}, and phonobase does not change that; leave {name} out"
             )
     return file
 
@@ -168,11 +182,11 @@ def _stopping_on_signals(input_: Input) -> Iterator[None]:
 
 def _report(recorder: Recorder) -> None:
     for recording in recorder.recordings:
-        length = duration(recording.seconds)
-        note(f"{recording.state}: {length} ({recording.frame_count} frames, {recording.chunk_count} chunks)")
+        chunks = counted(recording.chunk_count, "chunk")
+        note(f"{recording.state}: {duration(recording.seconds)} ({recording.frame_count} frames, {chunks})")
         click.echo(recording.id.hex)
     if recorder.overflows:
         note(
-            f"the device lost sound {recorder.overflows} times before it was fetched; "
+            f"the device lost sound {counted(recorder.overflows, 'time')} before it was fetched; "
             "the places are listed in phono_gaps"
         )

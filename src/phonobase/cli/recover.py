@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from phonobase.cli.options import Settings, pass_settings
-from phonobase.cli.output import duration, note
+from phonobase.cli.output import counted, duration, note
 
 if TYPE_CHECKING:
     from phonobase.store.recording import Recording
@@ -25,7 +25,8 @@ def command(settings: Settings) -> None:
         closed = archive.recover(_say_if_live)
     for recording in closed:
         click.echo(recording.id.hex)
-        note(f"closed {recording.source}: {duration(recording.seconds)} ({recording.chunk_count} chunks)")
+        chunks = counted(recording.chunk_count, "chunk")
+        note(f"closed {recording.source}: {duration(recording.seconds)} ({chunks})")
     if not closed:
         note("nothing to recover")
 

@@ -14,6 +14,7 @@ from phonobase.cli.output import (
     as_json as plain,
 )
 from phonobase.cli.output import (
+    counted,
     decibels,
     duration,
     local_time,
@@ -56,7 +57,8 @@ def command(settings: Settings, recording_id: str, *, as_json: bool) -> None:
 
 
 def _facts(recording: Recording) -> list[tuple[str, str]]:
-    length = f"{duration(recording.seconds)} ({recording.frame_count} frames, {recording.chunk_count} chunks)"
+    chunks = counted(recording.chunk_count, "chunk")
+    length = f"{duration(recording.seconds)} ({recording.frame_count} frames, {chunks})"
     level = f"peak {decibels(recording.peak_dbfs)}, rms {decibels(recording.rms_dbfs)} dBFS"
     clipped = f", {recording.clipped_frames} frames clipped" if recording.clipped_frames else ""
     facts = [

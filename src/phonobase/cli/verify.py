@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from phonobase.cli.options import Settings, json_option, pass_settings
-from phonobase.cli.output import note, print_json, progress_bar
+from phonobase.cli.output import counted, note, print_json, progress_bar
 from phonobase.errors import CorruptRecording
 from phonobase.store.verify import Verification
 
@@ -37,18 +37,19 @@ def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool
     bad = sum(not result.ok for result in results)
     if bad:
         raise CorruptRecording(
-            f"{bad} of {len(results)} recordings are not as they were recorded; "
-            "keep the database as it is, and fetch these from a backup"
+            f"{bad} of {counted(len(results), 'recording')} not as recorded, named above; "
+            "keep the database as it is, and fetch what is bad from a backup"
         )
     if not as_json:
-        note(f"{len(results)} recordings are as they were recorded")
+        are = "is as it was" if len(results) == 1 else "are as they were"
+        note(f"{counted(len(results), 'recording')} {are} recorded")
 
 
 def _print(result: Verification) -> None:
     recording = result.recording
     if result.ok:
         extent = "" if result.decoded else " so far (it is being recorded: the sound was not decoded)"
-        click.echo(f"ok   {recording.id.hex}  {recording.chunk_count} chunks{extent}")
+        click.echo(f"ok   {recording.id.hex}  {counted(recording.chunk_count, 'chunk')}{extent}")
     for fault in result.faults:
         click.echo(f"BAD  {recording.id.hex}  {fault}")
 
