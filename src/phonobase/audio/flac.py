@@ -26,7 +26,7 @@ FRAMES_PER_PACKET = 4096
 
 MAX_CHANNELS = 8
 MAX_SAMPLE_RATE = 655_350
-"""In Hz: what a frame header can hold (RFC 9639, section 9.1.2)."""
+"""In Hz: what a frame header can hold, above 65,535 in steps of ten (RFC 9639, section 9.1.2)."""
 
 UNKNOWN_MD5 = bytes(16)
 
@@ -36,6 +36,7 @@ STREAMINFO_END = 42
 _MARKER = b"fLaC"
 _STREAMINFO, _VORBIS_COMMENT, _LAST_BLOCK = 0, 4, 0x80
 _MD5_OFFSET = 26
+_UNSIGNED_16_MAX = 65_535
 _SUBTYPES = {SampleFormat.INT16: "PCM_16", SampleFormat.INT24: "PCM_24"}
 
 
@@ -45,7 +46,7 @@ def check(audio_format: AudioFormat) -> None:
         reason = f"{audio_format.sample_format} samples"
     elif audio_format.channels > MAX_CHANNELS:
         reason = f"{audio_format.channels} channels"
-    elif audio_format.sample_rate > MAX_SAMPLE_RATE:
+    elif not _fits_a_frame_header(audio_format.sample_rate):
         reason = f"a sample rate of {audio_format.sample_rate} Hz"
     else:
         return
@@ -180,6 +181,10 @@ class _Sink:
     def take(self) -> list[bytes]:
         frames, self._frames = self._frames, []
         return frames
+
+
+def _fits_a_frame_header(sample_rate: int) -> bool:
+    return sample_rate <= _UNSIGNED_16_MAX or (sample_rate <= MAX_SAMPLE_RATE and sample_rate % 10 == 0)
 
 
 def _block_head(kind: int, body: bytes) -> bytes:
