@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -82,8 +83,12 @@ def close_stream(stream: Any) -> None:  # noqa: ANN401
 
 
 def abandon() -> None:
-    """Leave a stream that hangs behind: the end of the process must not wait for it."""
-    atexit.unregister(load()._exit_handler)  # noqa: SLF001 - it closes every stream
+    """Leave a stream that hangs behind: the end of the process must neither wait for it nor crash."""
+    sounddevice = load()
+    atexit.unregister(sounddevice._exit_handler)  # noqa: SLF001 - it closes every stream
+    # The interpreter unloads the library at its end, under the thread that hangs in it. ctypes never
+    # lets go of a library.
+    ctypes.CDLL(sounddevice._libname)  # noqa: SLF001
 
 
 @contextlib.contextmanager
