@@ -64,7 +64,8 @@ def measure(frames: Frames, sample_format: SampleFormat) -> Level:
     return Level(
         sample_count=int(frames.size),
         peak=max(-low, high, 0.0) / sample_format.full_scale,
-        energy=float(np.dot(samples, samples)) / sample_format.full_scale**2,
+        # Not np.dot: BLAS would start threads for it, and wait for them on a busy machine.
+        energy=float(np.einsum("i,i->", samples, samples)) / sample_format.full_scale**2,
         clipped_frames=clipped,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from phonobase.capture import _riff
 from phonobase.capture._finite import finite_frames
@@ -15,7 +15,7 @@ from phonobase.errors import InvalidAudio, TruncatedAudio, UnsupportedFormat
 from phonobase.pcm import from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from phonobase.pcm import AudioFormat
 
@@ -51,8 +51,8 @@ class PipeInput:
         UnsupportedFormat: It is WAV of another format than ``raw_format``, or of one not read here.
     """
 
-    def __init__(self, stream: BinaryIO, raw_format: AudioFormat | None = None) -> None:
-        self._read = _reader(stream)
+    def __init__(self, stream: IO[bytes], raw_format: AudioFormat | None = None) -> None:
+        self._stream = _of_our_own(stream)
         self._pump: Pump[bytes] = Pump(self._fetch, capacity=_HELD_BYTES, name="phonobase-pipe")
         self._inflow = _Inflow(self._pump.items(grace_s=_STOPPING_S))
         try:
@@ -145,17 +145,21 @@ class PipeInput:
             )
 
     def _fetch(self, pump: Pump[bytes]) -> None:
-        while not pump.stopping:
-            try:
-                data = self._read(_READ_BYTES)
-            except BlockingIOError:  # whoever shares the pipe has made it so
-                time.sleep(_IDLE_S)
-                continue
-            except OSError as error:
-                raise InvalidAudio(f"{_NAME} cannot be read: {error.strerror}; {_remedy()}") from None
-            if not data:
-                return
-            pump.put(data, len(data))
+        read = getattr(self._stream, "read1", self._stream.read)
+        try:
+            while not pump.stopping:
+                data: bytes | None = read(_READ_BYTES)
+                if data is None:  # whoever shares the pipe has made it so that reading never waits
+                    time.sleep(_IDLE_S)
+                elif not data:
+                    return
+                else:
+                    pump.put(data, len(data))
+        except OSError as error:
+            raise _unreadable(error) from None
+        finally:
+            if isinstance(self._stream, io.FileIO):
+                self._stream.close()
 
 
 class _Inflow:
@@ -191,15 +195,22 @@ class _Inflow:
             yield taken
 
 
-def _reader(stream: BinaryIO) -> Callable[[int], bytes]:
-    """Return what reads whatever is there, waiting only where nothing is."""
+def _of_our_own(stream: IO[bytes]) -> IO[bytes] | io.FileIO:
+    """Return what a thread may read while, and after, others close what they have.
+
+    Not through Python's buffer either: its lock, held by a thread that waits, would abort the end of
+    the interpreter.
+    """
     try:
-        descriptor = stream.fileno()
+        return io.FileIO(os.dup(stream.fileno()))
     except io.UnsupportedOperation:
-        read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-        return read
-    # Not through the buffer: its lock, held by a thread that waits, would abort the interpreter's end.
-    return lambda count: os.read(descriptor, count)
+        return stream
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: OSError) -> InvalidAudio:
+    return InvalidAudio(f"{_NAME} cannot be read: {error.strerror}; {_remedy()}")
 
 
 def _remedy() -> str:

@@ -237,13 +237,19 @@ class Archive:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[RecordingRepository]:
-        """Give a repository for reading; all of it sees the archive at one moment on SQLite."""
+        """Give a repository for reading; nothing that is done with it stays."""
         with self._session() as session:
             yield RecordingRepository(session)
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool = False) -> Iterator[Session]:
-        engine = self.engine.execution_options(**{WRITES: True}) if writes else self.engine
+        if writes:
+            engine = self.engine.execution_options(**{WRITES: True})
+        elif self.engine.dialect.name == "postgresql":
+            # A statement sees one moment anyway; beginning and ending would be two more round trips.
+            engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        else:
+            engine = self.engine
         with plain_errors(self.engine), Session(engine) as session:
             yield session
 

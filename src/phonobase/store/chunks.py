@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 8 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
+
+_BATCH_ROWS = 64
+"""The most rows of a batch: silence is small until it is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class StoredChunks:
     @property
     def rows_per_batch(self) -> int:
         """How many chunks are fetched at once."""
-        return max(1, BATCH_BYTES * self.recording.chunk_count // self.recording.byte_count)
+        rows = BATCH_BYTES * self.recording.chunk_count // self.recording.byte_count
+        return min(max(1, rows), _BATCH_ROWS)
 
     def seq_at_frame(self, frame: int) -> int:
         """Return the number of the chunk that holds a frame."""

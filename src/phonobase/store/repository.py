@@ -34,7 +34,7 @@ from phonobase.store.recording import (
 from phonobase.store.verify import Verification, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -52,6 +52,11 @@ _SOURCE, _RECORDING, _CHUNK, _AUDIO, _GAP = (
 )
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _SELECT = select(*_RECORDING.columns)
+# Many rows are one statement each, sent in one go: never a thousand payloads in a statement.
+_INSERT_CHUNK, _INSERT_AUDIO = sa.insert(_CHUNK), sa.insert(_AUDIO)
+_UPDATE_OPEN = sa.update(_RECORDING).where(
+    RecordingRow.id == sa.bindparam("open_id"), RecordingRow.state == State.RECORDING
+)
 
 
 class RecordingRepository:
@@ -113,37 +118,25 @@ class RecordingRepository:
             note=note,
         )
         draft = Draft(new)
-        for cut in [*draft.cut(frames), *draft.finish()]:
-            self.append(draft, draft.seal(cut))
+        self.append(draft, [draft.seal(cut) for cut in [*draft.cut(frames), *draft.finish()]])
         return self.close(draft, State.COMPLETE)
 
-    def append(self, draft: Draft, chunk: Chunk) -> None:
-        """Store the chunk that was sealed last, and with the first one the recording.
+    def append(self, draft: Draft, chunks: Sequence[Chunk]) -> None:
+        """Store the chunks that were sealed since the last call, and with the first the recording.
 
         Raises:
             RecordingClosed: Somebody else closed the recording meanwhile.
         """
-        values = _progress(draft.new, draft.totals) | _header(draft.header)
-        if chunk.seq == 0:
-            self._begin(draft.new, values)
+        progress = _progress(draft.new, draft.totals) | _header(draft.header)
+        if chunks[0].seq == 0:
+            self._begin(draft.new, progress)
         else:
-            self._update(draft.new.id, values)
-        nominal_us = to_us(draft.new.started_at) + draft.new.format.microseconds(chunk.first_frame)
-        place = {"recording_id": draft.new.id, "seq": chunk.seq}
-        outline = {
-            "first_frame": chunk.first_frame,
-            "frame_count": chunk.frame_count,
-            "first_byte": chunk.first_byte,
-            "byte_count": len(chunk.data),
-            "captured_at": from_us(nominal_us if chunk.captured_at_us is None else chunk.captured_at_us),
-            "peak_dbfs": chunk.level.peak_dbfs,
-            "rms_dbfs": chunk.level.rms_dbfs,
-            "peaks": chunk.peaks,
-            "sha256": chunk.sha256,
-            "chain": chunk.chain,
-        }
-        self._session.execute(sa.insert(_CHUNK), place | outline)
-        self._session.execute(sa.insert(_AUDIO), place | {"data": chunk.data})
+            self._update(draft.new.id, progress)
+        self._session.execute(_INSERT_CHUNK, [_chunk_row(draft.new, chunk) for chunk in chunks])
+        self._session.execute(
+            _INSERT_AUDIO,
+            [{"recording_id": draft.new.id, "seq": chunk.seq, "data": chunk.data} for chunk in chunks],
+        )
 
     def close(self, draft: Draft, state: State) -> Recording:
         """End a recording whose chunks are all stored, and return it."""
@@ -373,12 +366,10 @@ class RecordingRepository:
         )
 
     def _update(self, recording_id: UUID, values: dict[str, Any]) -> None:
-        statement = (
-            sa.update(_RECORDING)
-            .where(RecordingRow.id == recording_id, RecordingRow.state == State.RECORDING)
-            .values(values)
+        updated = cast(
+            "sa.CursorResult[Any]",
+            self._session.execute(_UPDATE_OPEN, {"open_id": recording_id} | values),
         )
-        updated = cast("sa.CursorResult[Any]", self._session.execute(statement))
         if updated.rowcount != 1:
             raise RecordingClosed(
                 f"recording {recording_id.hex} was closed or deleted by another program while it was "
@@ -418,6 +409,25 @@ def _progress(new: NewRecording, totals: Totals) -> dict[str, Any]:
         "clipped_frames": totals.level.clipped_frames,
         "chain_head": totals.chain_head,
         "committed_at": datetime.now(UTC),
+    }
+
+
+def _chunk_row(new: NewRecording, chunk: Chunk) -> dict[str, Any]:
+    nominal_us = to_us(new.started_at) + new.format.microseconds(chunk.first_frame)
+    captured_at_us = nominal_us if chunk.captured_at_us is None else chunk.captured_at_us
+    return {
+        "recording_id": new.id,
+        "seq": chunk.seq,
+        "first_frame": chunk.first_frame,
+        "frame_count": chunk.frame_count,
+        "first_byte": chunk.first_byte,
+        "byte_count": len(chunk.data),
+        "captured_at": from_us(captured_at_us),
+        "peak_dbfs": chunk.level.peak_dbfs,
+        "rms_dbfs": chunk.level.rms_dbfs,
+        "peaks": chunk.peaks,
+        "sha256": chunk.sha256,
+        "chain": chunk.chain,
     }
 
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from phonobase.store.recording import NewRecording, Recording
     from phonobase.store.repository import RecordingRepository
 
-_CUTS_WAITING = 4
-"""Cuts that may wait for the database before write() does."""
+_CUTS_WAITING = 16
+"""Cuts that may wait for the database before write() does. What waits is committed together: live sound
+as it comes, an import many chunks at a time."""
 
 
 class RecordingWriter:
@@ -61,6 +62,7 @@ class RecordingWriter:
         self._gaps: deque[tuple[int, str, str]] = deque()
         self._error: BaseException | None = None
         self._ended = False
+        self._last_cut_taken = False
         self._closed: Recording | None = None
         self._committer = threading.Thread(
             target=self._commit_all, name=f"phonobase-commit-{new.id.hex[-8:]}", daemon=True
@@ -175,14 +177,26 @@ class RecordingWriter:
 
     def _commit_all(self) -> None:
         try:
-            while (cut := self._cuts.get()) is not None:
-                chunk = self._draft.seal(cut)
+            while cuts := self._waiting():
+                chunks = [self._draft.seal(cut) for cut in cuts]
+                committed = self._draft.totals.frame_count
                 with self._transaction() as repository:
-                    repository.append(self._draft, chunk)
-                    self._list_gaps(repository, before_frame=self.frames_committed + chunk.frame_count)
-                self.frames_committed += chunk.frame_count
+                    repository.append(self._draft, chunks)
+                    self._list_gaps(repository, committed)
+                self.frames_committed = committed
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._error = error
+
+    def _waiting(self) -> list[Cut]:
+        """Wait for cuts and return all there are; none, once the sound has ended."""
+        cuts: list[Cut] = []
+        while not self._last_cut_taken and (not cuts or not self._cuts.empty()):
+            cut = self._cuts.get()
+            if cut is None:
+                self._last_cut_taken = True
+            else:
+                cuts.append(cut)
+        return cuts
 
     def _list_gaps(self, repository: RecordingRepository, before_frame: int) -> None:
         """List the gaps that lie before a frame; the recording must be there for them to lie in it."""
