@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tests.support.prs import noise
-from tests.support.require import require
 
 from phonobase.capture.file import FileInput
 from phonobase.errors import InvalidAudio, TruncatedAudio
 from phonobase.pcm import Frames
+from tests.support.prs import noise
+from tests.support.require import require
 
 RATE = 48_000
 FRAMES = 40_000

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.prs import Frames, assert_contiguous, noise
-from tests.support.pulse import Format, SoundServer
 
 from phonobase.pcm import AudioFormat, SampleFormat, from_bytes
+from tests.support.prs import Frames, assert_contiguous, noise
+from tests.support.pulse import Format, SoundServer
 
 RATE = 44_100
 CHANNELS = 2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from tests.support.pulse import SoundServer
 
 RATE = 44_100
