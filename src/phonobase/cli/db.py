@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import click
 
 from phonobase.cli.options import Settings, pass_settings
 from phonobase.cli.output import note
 from phonobase.store import schema
 from phonobase.store.engine import create_engine, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Engine
 
 
 @click.group("db")
@@ -19,31 +27,28 @@ def command() -> None:
 @pass_settings
 def upgrade(settings: Settings) -> None:
     """Make the tables, or bring them up to date; any number may do so at once."""
-    engine = create_engine(settings.db)
-    before = schema.current(engine)
-    schema.upgrade(engine)
-    engine.dispose()
-    change = "was up to date" if before == schema.head() else f"{before or 'nothing'} -> {schema.head()}"
-    note(f"{shown(engine)}: {change}")
+    with _engine(settings) as engine:
+        before = schema.current(engine)
+        schema.upgrade(engine)
+        change = "was up to date" if before == schema.head() else f"{before or 'nothing'} -> {schema.head()}"
+        note(f"{shown(engine)}: {change}")
 
 
 @command.command("check")
 @pass_settings
 def check(settings: Settings) -> None:
     """Exit 1, saying what to do, where the tables are missing, older or newer."""
-    engine = create_engine(settings.db)
-    schema.check(engine)
-    engine.dispose()
-    note(f"{shown(engine)}: {schema.head()}, up to date")
+    with _engine(settings) as engine:
+        schema.check(engine)
+        note(f"{shown(engine)}: {schema.head()}, up to date")
 
 
 @command.command("current")
 @pass_settings
 def current(settings: Settings) -> None:
     """Print the revision the tables are at."""
-    engine = create_engine(settings.db)
-    click.echo(schema.current(engine) or "none")
-    engine.dispose()
+    with _engine(settings) as engine:
+        click.echo(schema.current(engine) or "none")
 
 
 @command.command("sql")
@@ -51,3 +56,13 @@ def current(settings: Settings) -> None:
 def sql(dialect: str) -> None:
     """Print the SQL that makes the tables, for people who run it themselves."""
     click.echo(schema.sql(dialect), nl=False)
+
+
+@contextlib.contextmanager
+def _engine(settings: Settings) -> Iterator[Engine]:
+    """Give an engine whose connections are closed at the end."""
+    engine = create_engine(settings.db)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
