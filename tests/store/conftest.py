@@ -7,9 +7,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store.judge import Program, Raw
 
 from phonobase import Archive
+from tests.store.judge import Program, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,17 +6,21 @@ import base64
 import json
 import sqlite3 as driver
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 from sqlalchemy.engine import make_url
+
 from tests.support.require import require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+_PATIENCE_S = 60
 _FFMPEG = {"int16": "s16le", "int24": "s24le", "int32": "s32le", "float32": "f32le"}
 _RAW_FLAC = ("--force-raw-format", "--endian=little", "--sign=signed", "--silent", "--stdout")
 
@@ -81,6 +85,14 @@ def pcm_of(frames: npt.NDArray[Any], dtype: str) -> bytes:
             packed[byte::3] = raw[byte + 1 :: 4]
         return bytes(packed)
     return raw
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits for something that other threads or processes do, and fails where it never happens."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
 
 
 class Program:

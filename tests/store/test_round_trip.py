@@ -10,6 +10,11 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from phonobase.audio.encoding import Encoding
+from phonobase.errors import UnsupportedFormat
+from phonobase.pcm import AudioFormat, SampleFormat
+from phonobase.store.export import write_as
 from tests.store.judge import (
     checks_md5,
     ffmpeg_pcm,
@@ -18,11 +23,6 @@ from tests.store.judge import (
     pcm_of,
     random_pcm,
 )
-
-from phonobase.audio.encoding import Encoding
-from phonobase.errors import UnsupportedFormat
-from phonobase.pcm import AudioFormat, SampleFormat
-from phonobase.store.export import write_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
