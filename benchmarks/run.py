@@ -16,11 +16,10 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.postgres import PostgresServer
-
 from benchmarks import cases
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
+from tests.support.postgres import PostgresServer
 
 ROUNDS = 3
 Result = dict[str, float]

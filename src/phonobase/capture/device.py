@@ -23,6 +23,7 @@ _OPENING_S = 15
 _STALL_S = 6
 _STOPPING_S = 1
 _HELD_S = 60
+_HELD_BYTES = 268_435_456
 _IDLE_S = 0.1
 
 
@@ -31,8 +32,8 @@ class DeviceInput:
 
     Constructing it opens the device, so that everything that can be wrong is known before a
     recording is begun; ``blocks()`` starts it. Blocking reads in a thread of their own lose nothing
-    while other Python threads are busy, which a callback does. Up to a minute of sound waits for a
-    slow consumer; what exceeds that is dropped, and the next block says so.
+    while other Python threads are busy, which a callback does. Up to a minute of sound, or 256 MiB,
+    waits for a slow consumer; what exceeds that is dropped, and the next block says so.
 
     Args:
         audio_format: What to record.
@@ -59,7 +60,7 @@ class DeviceInput:
         self._description: dict[str, str | int | float] = {}
         with _portaudio.exclusive(_OPENING_S), _portaudio.quiet_stderr():
             self._pump: Pump[Block] = Pump(
-                self._fetch, capacity=_HELD_S * audio_format.sample_rate, name="phonobase-device"
+                self._fetch, capacity=_held_frames(audio_format), name="phonobase-device"
             )
             in_time = self._opened.wait(_OPENING_S)
         if not in_time:
@@ -167,6 +168,10 @@ class DeviceInput:
                 f"{self._device} stopped giving sound: {said(error)}; "
                 "reconnect it, or restart the sound server"
             ) from None
+
+
+def _held_frames(audio_format: AudioFormat) -> int:
+    return min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
 
 
 class _Reader:

@@ -243,13 +243,13 @@ class Archive:
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool = False) -> Iterator[Session]:
+        options: dict[str, Any] = {}
         if writes:
-            engine = self.engine.execution_options(**{WRITES: True})
+            options[WRITES] = True
         elif self.engine.dialect.name == "postgresql":
             # A statement sees one moment anyway; beginning and ending would be two more round trips.
-            engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        else:
-            engine = self.engine
+            options["isolation_level"] = "AUTOCOMMIT"
+        engine = self.engine.execution_options(**options)
         with plain_errors(self.engine), Session(engine) as session:
             yield session
 

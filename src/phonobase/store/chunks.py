@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
 
 _BATCH_ROWS = 64

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from phonobase.store.recording import NewRecording, Recording
     from phonobase.store.repository import RecordingRepository
 
-_CUTS_WAITING = 16
+_CUTS_WAITING = 4
 """Cuts that may wait for the database before write() does. What waits is committed together: live sound
 as it comes, an import many chunks at a time."""
 
