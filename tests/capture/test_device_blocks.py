@@ -1,0 +1,107 @@
+import threading
+import time
+
+import pytest
+
+from phonobase.capture import Device, DeviceInput, _portaudio, device
+from phonobase.pcm import AudioFormat
+
+RATE = 1000
+BOUND_S = 10
+LINE = Device(0, "line", "test", 2, RATE, is_default=True)
+
+
+class Line:
+    """Stands in for a PortAudio stream that gives blocks of ten frames and overflows when told."""
+
+    latency = 0.5
+
+    def __init__(self) -> None:
+        self.ready = threading.Semaphore(0)
+        self.lost: tuple[int, ...] = ()
+        self.read_available = 9
+        self.reads = 0
+        self.waits = threading.Event()
+
+    def start(self) -> None:
+        """Begins."""
+
+    def read(self, frames: int) -> tuple[bytes, bool]:
+        """Waits until the test allows the first frame of a block, and gives the rest at once."""
+        if frames == 1:
+            self.waits.set()
+            self.ready.acquire()
+            self.reads += 1
+        number = self.reads.to_bytes(2, "little")
+        return number * frames, frames == 1 and self.reads in self.lost
+
+    def end(self, source: DeviceInput) -> None:
+        """Ends the input without a thread that waits."""
+        source.stop()
+        self.ready.release(1000)
+        source.close()
+
+    def abort(self) -> None:
+        """Ends."""
+
+    def close(self) -> None:
+        """Ends for good."""
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    """The only device of the machine."""
+    stand_in = Line()
+    monkeypatch.setattr(device, "list_devices", lambda: [LINE])
+    monkeypatch.setattr(_portaudio, "open_stream", lambda *_, **__: stand_in)
+    monkeypatch.setattr(_portaudio, "close_stream", lambda _: None)
+    return stand_in
+
+
+def test_what_the_driver_lost_is_said_with_the_block_behind_it(line: Line) -> None:
+    """The flag of a read reaches the block that was read, and no other."""
+    line.lost = (2,)
+    source = DeviceInput(AudioFormat(RATE, 1))
+    blocks = source.blocks()
+    line.ready.release(3)
+    heard = [next(blocks) for _ in range(3)]
+    assert [block.frames[:, 0].tolist() for block in heard] == [[1] * 10, [2] * 10, [3] * 10]
+    assert [block.overflowed for block in heard] == [False, True, False]
+    line.end(source)
+
+
+def test_a_block_was_captured_before_it_arrived(line: Line) -> None:
+    """Its time is that of its first frame: now, less all frames that had come by now."""
+    source = DeviceInput(AudioFormat(RATE, 1))
+    blocks = source.blocks()
+    line.ready.release()
+    before_us = time.time_ns() // 1000
+    block = next(blocks)
+    after_us = time.time_ns() // 1000
+    assert block.captured_at_us is not None
+    assert before_us - 10_000 - 1000 <= block.captured_at_us <= after_us - 10_000 + 1000
+    line.end(source)
+
+
+def test_what_nobody_fetches_is_dropped_and_said(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue drops the newest sound, and the next block that fits says that some is missing."""
+    monkeypatch.setattr(device, "_held_frames", lambda _: 20)
+    source = DeviceInput(AudioFormat(RATE, 1))
+    blocks = source.blocks()
+    line.ready.release()
+    first = next(blocks)
+    line.waits.clear()
+    line.ready.release(4)
+    deadline = time.monotonic() + BOUND_S
+    while line.reads < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while not line.waits.is_set() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    held = [next(blocks), next(blocks)]
+    line.ready.release()
+    behind = next(blocks)
+    numbers = [int(block.frames[0, 0]) for block in (first, *held, behind)]
+    assert numbers == [1, 2, 3, 6]
+    assert [block.overflowed for block in (first, *held, behind)] == [False, False, False, True]
+    line.end(source)
