@@ -51,7 +51,7 @@ class Outcome:
             assert lines[0].startswith("Usage: phonobase"), self.err
             lines = [line for line in lines if line.startswith("Error: ")]
         assert "Traceback" not in self.err
-        assert "unexpected" not in self.err
+        assert "--debug" not in self.err
         assert len(lines) == 1, self.err
         assert self.code == 2 or lines[0].startswith("phonobase: "), self.err
         for word in words:
