@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import Engine
-from tests.cli.program import Program, finished
 
 from phonobase import State
+from tests.cli.program import Program, finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,7 @@ _DROP_FROM_BOUNDING_SET, _MAY_IGNORE_MODES = 24, 1
 def _heed_modes() -> None:
     """Takes from root the right to write where the mode of a file forbids it."""
     if os.geteuid() == 0:
-        ctypes.CDLL(None).prctl(NOT_IN_PLAIN_WORDS = pytest.mark.xfail(
-    reason="phonobase.store.engine.plain_errors knows neither DatabaseError nor ProgrammingError"
-)
-_DROP_FROM_BOUNDING_SET, _MAY_IGNORE_MODES, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_DROP_FROM_BOUNDING_SET, _MAY_IGNORE_MODES, 0, 0, 0)
 
 
 @pytest.fixture
