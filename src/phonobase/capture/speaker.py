@@ -53,4 +53,5 @@ class Speaker:
     def close(self) -> None:
         """Wait until everything was heard, and give back the device."""
         self._stream.stop()
-        self._stream.close()
+        with _portaudio.exclusive(_OPENING_S):
+            self._stream.close()

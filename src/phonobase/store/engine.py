@@ -82,7 +82,9 @@ def plain_errors(bind: Engine | Connection) -> Iterator[None]:
     """Turn what the driver says of a database that does not work into one line that says what to do."""
     try:
         yield
-    except (exc.OperationalError, exc.InternalError, exc.InterfaceError) as error:
+    except (exc.IntegrityError, exc.DataError):
+        raise  # not the database's fault
+    except (exc.DatabaseError, exc.InterfaceError) as error:
         raise _in_plain_words(error, shown(bind)) from error
 
 
@@ -164,6 +166,8 @@ def _in_plain_words(error: exc.DBAPIError, url: str) -> DatabaseUnavailable | St
         return DatabaseUnavailable(f"{url}: {reason}; {advice}")
     if isinstance(cause, psycopg.errors.DiskFull):
         return _full(url)
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return DatabaseUnavailable(f"{url}: {reason}; grant it to this user, or connect as another")
     return DatabaseUnavailable(
         f"{url}: {reason}; check that the server runs and that URL, user and password are right"
     )

@@ -18,9 +18,10 @@ def uuid7(time_us: int) -> UUID:
 
     Args:
         time_us: Microseconds since 1970-01-01 UTC. The milliseconds go where the RFC has them, the rest
-            into the twelve bits behind, by its method 3.
+            into the twelve bits behind, by its method 3. What is older has no place there and counts as
+            1970.
     """
-    milliseconds, rest_us = divmod(time_us, 1000)
+    milliseconds, rest_us = divmod(max(0, time_us), 1000)
     fraction = rest_us * 4096 // 1000
     return UUID(
         int=milliseconds << 80

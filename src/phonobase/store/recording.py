@@ -24,7 +24,7 @@ DEFAULT_SOURCE = "default"
 MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
 
-_SOURCE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 class State(StrEnum):
