@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
 
 TONE = ("record", "--input", "tone", "--no-realtime")
-NOT_IN_PLAIN_WORDS = pytest.mark.xfail(
-    reason="phonobase.store.engine.plain_errors knows neither DatabaseError nor ProgrammingError"
-)
 _DROP_FROM_BOUNDING_SET, _MAY_IGNORE_MODES = 24, 1
 
 
@@ -54,9 +51,7 @@ def full_disk() -> Iterator[None]:
         ("sqlite://", "would be lost with the process"),
         ("sqlite:///:memory:", "would be lost with the process"),
         ("postgresql://clerk:secret@127.0.0.1:1/clips", "check that the server runs"),
-        pytest.param(
-            "postgresql://clerk:secret@127.0.0.1:1/clips?nonsense=1", "nonsense", marks=NOT_IN_PLAIN_WORDS
-        ),
+        ("postgresql://clerk:secret@127.0.0.1:1/clips?nonsense=1", "nonsense"),
     ],
 )
 def test_an_address_that_leads_nowhere(folder: Path, url: str, reason: str) -> None:
@@ -86,7 +81,6 @@ def test_a_place_where_no_file_can_be(folder: Path, place: str) -> None:
     assert list(folder.iterdir()) == []
 
 
-@NOT_IN_PLAIN_WORDS
 def test_a_file_that_is_no_database(phonobase: Program) -> None:
     """Another file is neither read as an archive nor overwritten."""
     path = Path(phonobase.url.removeprefix("sqlite:///"))
@@ -215,7 +209,6 @@ def test_a_wrong_password(own_postgres: PostgresServer, folder: Path) -> None:
     assert "wrong" not in line
 
 
-@NOT_IN_PLAIN_WORDS
 def test_a_user_without_rights(migrated_postgres_url: str, folder: Path) -> None:
     """Whoever may only read lists and exports, and is refused to record, in the server's words."""
     owner = Program(migrated_postgres_url, folder)
