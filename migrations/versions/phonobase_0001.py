@@ -125,7 +125,13 @@ part AS (
 ),
 """ + _COVERAGE_TAIL.format(object="jsonb_object_agg", double="double precision")
 
-_US_SQLITE = "(CAST(strftime('%s', {0}) AS INTEGER) * 1000000 + CAST(substr({0}, 21, 6) AS INTEGER))"
+# Microseconds since the year 1, so that none is negative and division always rounds down. strftime gets
+# whole seconds only: it rounds to milliseconds, and so 23:59:59.9999 into the next day.
+_YEAR_1_S = 62_135_596_800
+_US_SQLITE = (
+    f"((CAST(strftime('%s', substr({{0}}, 1, 19)) AS INTEGER) + {_YEAR_1_S}) * 1000000"
+    " + CAST(substr({0}, 21, 6) AS INTEGER))"
+)
 _DAY_US = 86_400_000_000
 
 _COVERAGE_SQLITE = f"""
@@ -145,7 +151,8 @@ piece AS (
     SELECT source, cause, inside, stop, min(b, stop + {_DAY_US}), b FROM piece WHERE stop < b
 ),
 part AS (
-    SELECT source, cause, inside, date(a / 1000000, 'unixepoch') AS day, stop - a AS us FROM piece
+    SELECT source, cause, inside, date(a / 1000000 - {_YEAR_1_S}, 'unixepoch') AS day, stop - a AS us
+    FROM piece
 ),
 """ + _COVERAGE_TAIL.format(object="json_group_object", double="REAL")
 
