@@ -125,6 +125,17 @@ class Program:
         prefix = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
         return "\n".join(self.lines(prefix + select))
 
+    def reads_audio(self, select: str) -> bool:
+        """Tells whether a query would open the table of the audio or an index of it.
+
+        SQLite's plan gives only a table's alias, but its program gives the page where a table begins.
+        """
+        if not self.is_sqlite:
+            return "phono_audio" in self.plan(select)
+        audio = set(self.lines("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'phono_audio'"))
+        steps = [line.split() for line in self.lines(f"EXPLAIN {select}")]
+        return any("OpenRead" in step and step[3] in audio for step in steps)
+
     def write_clip(self, path: Path, condition: str = "true") -> Path:
         """Writes `audio` of the one clip that meets a condition to a file."""
         if self.is_sqlite:
@@ -186,4 +197,7 @@ class Raw:
         return json.loads(found) if isinstance(found, str) else found
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> Any:  # noqa: ANN401 - a cursor
-        return self._connection.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values)
+        if self.is_sqlite:
+            return self._connection.execute(sql, values)
+        # Without values psycopg leaves percent signs alone.
+        return self._connection.execute(sql.replace("?", "%s") if values else sql, values or None)
