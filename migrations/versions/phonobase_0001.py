@@ -184,7 +184,7 @@ def upgrade() -> None:
         ),
         sa.Column("description", sa.Text(), nullable=True, comment="for people"),
         sa.Column("created_at", _UTC, nullable=False, comment="when it was first recorded"),
-        sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name="ck_phono_source_name_length"),
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("ck_phono_source_name_length")),
         sa.PrimaryKeyConstraint("name", name="pk_phono_source"),
     )
     op.create_table(
@@ -272,37 +272,43 @@ def upgrade() -> None:
             nullable=False,
             comment="how it was captured: input, device, host, process, versions",
         ),
-        sa.CheckConstraint("encoding IN ('flac', 'pcm')", name="ck_phono_recording_encoding_known"),
+        sa.CheckConstraint("encoding IN ('flac', 'pcm')", name=op.f("ck_phono_recording_encoding_known")),
         sa.CheckConstraint(
             "sample_format IN ('int16', 'int24', 'int32', 'float32')",
-            name="ck_phono_recording_sample_format_known",
+            name=op.f("ck_phono_recording_sample_format_known"),
         ),
         sa.CheckConstraint(
             "state = 'recording' OR pcm_sha256 IS NOT NULL",
-            name="ck_phono_recording_closed_has_hash",
+            name=op.f("ck_phono_recording_closed_has_hash"),
         ),
         sa.CheckConstraint(
             "state IN ('recording', 'complete', 'interrupted')",
-            name="ck_phono_recording_state_known",
+            name=op.f("ck_phono_recording_state_known"),
         ),
-        sa.CheckConstraint("byte_count >= 1", name="ck_phono_recording_byte_count_range"),
-        sa.CheckConstraint("channels BETWEEN 1 AND 32", name="ck_phono_recording_channels_range"),
-        sa.CheckConstraint("chunk_count >= 1", name="ck_phono_recording_chunk_count_range"),
+        sa.CheckConstraint("byte_count >= 1", name=op.f("ck_phono_recording_byte_count_range")),
+        sa.CheckConstraint("channels BETWEEN 1 AND 32", name=op.f("ck_phono_recording_channels_range")),
+        sa.CheckConstraint("chunk_count >= 1", name=op.f("ck_phono_recording_chunk_count_range")),
         sa.CheckConstraint(
             "clipped_frames BETWEEN 0 AND frame_count",
-            name="ck_phono_recording_clipped_frames_range",
+            name=op.f("ck_phono_recording_clipped_frames_range"),
         ),
-        sa.CheckConstraint("ended_at >= started_at", name="ck_phono_recording_ends_after_start"),
+        sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_phono_recording_ends_after_start")),
         sa.CheckConstraint(
             "frame_count BETWEEN 1 AND sample_rate * CAST(86400 AS BIGINT)",
-            name="ck_phono_recording_at_most_24_hours",
+            name=op.f("ck_phono_recording_at_most_24_hours"),
         ),
-        sa.CheckConstraint("length(chain_head) = 32", name="ck_phono_recording_chain_head_length"),
-        sa.CheckConstraint("length(header) BETWEEN 1 AND 65536", name="ck_phono_recording_header_length"),
-        sa.CheckConstraint("length(header_sha256) = 32", name="ck_phono_recording_header_sha256_length"),
-        sa.CheckConstraint("length(pcm_sha256) = 32", name="ck_phono_recording_pcm_sha256_length"),
-        sa.CheckConstraint("run_index >= 0", name="ck_phono_recording_run_index_range"),
-        sa.CheckConstraint("sample_rate BETWEEN 1 AND 1048575", name="ck_phono_recording_sample_rate_range"),
+        sa.CheckConstraint("length(chain_head) = 32", name=op.f("ck_phono_recording_chain_head_length")),
+        sa.CheckConstraint(
+            "length(header) BETWEEN 1 AND 65536", name=op.f("ck_phono_recording_header_length")
+        ),
+        sa.CheckConstraint(
+            "length(header_sha256) = 32", name=op.f("ck_phono_recording_header_sha256_length")
+        ),
+        sa.CheckConstraint("length(pcm_sha256) = 32", name=op.f("ck_phono_recording_pcm_sha256_length")),
+        sa.CheckConstraint("run_index >= 0", name=op.f("ck_phono_recording_run_index_range")),
+        sa.CheckConstraint(
+            "sample_rate BETWEEN 1 AND 1048575", name=op.f("ck_phono_recording_sample_rate_range")
+        ),
         sa.ForeignKeyConstraint(
             ["source"],
             ["phono_source.name"],
@@ -364,13 +370,13 @@ def upgrade() -> None:
             nullable=False,
             comment="SHA-256 of previous chain || seq || first_frame || frame_count || sha256",
         ),
-        sa.CheckConstraint("byte_count BETWEEN 1 AND 1048576", name="ck_phono_chunk_at_most_1_mib"),
-        sa.CheckConstraint("first_byte >= 0", name="ck_phono_chunk_first_byte_range"),
-        sa.CheckConstraint("first_frame >= 0", name="ck_phono_chunk_first_frame_range"),
-        sa.CheckConstraint("frame_count >= 1", name="ck_phono_chunk_frame_count_range"),
-        sa.CheckConstraint("length(chain) = 32", name="ck_phono_chunk_chain_length"),
-        sa.CheckConstraint("length(sha256) = 32", name="ck_phono_chunk_sha256_length"),
-        sa.CheckConstraint("seq >= 0", name="ck_phono_chunk_seq_range"),
+        sa.CheckConstraint("byte_count BETWEEN 1 AND 1048576", name=op.f("ck_phono_chunk_at_most_1_mib")),
+        sa.CheckConstraint("first_byte >= 0", name=op.f("ck_phono_chunk_first_byte_range")),
+        sa.CheckConstraint("first_frame >= 0", name=op.f("ck_phono_chunk_first_frame_range")),
+        sa.CheckConstraint("frame_count >= 1", name=op.f("ck_phono_chunk_frame_count_range")),
+        sa.CheckConstraint("length(chain) = 32", name=op.f("ck_phono_chunk_chain_length")),
+        sa.CheckConstraint("length(sha256) = 32", name=op.f("ck_phono_chunk_sha256_length")),
+        sa.CheckConstraint("seq >= 0", name=op.f("ck_phono_chunk_seq_range")),
         sa.ForeignKeyConstraint(
             ["recording_id"],
             ["phono_recording.id"],
@@ -410,12 +416,12 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True, comment="more, for people"),
         sa.CheckConstraint(
             "(recording_id IS NULL) = (first_frame IS NULL)",
-            name="ck_phono_gap_inside_a_recording_or_not",
+            name=op.f("ck_phono_gap_inside_a_recording_or_not"),
         ),
-        sa.CheckConstraint("ended_at >= started_at", name="ck_phono_gap_ends_after_start"),
-        sa.CheckConstraint("first_frame >= 0", name="ck_phono_gap_first_frame_range"),
-        sa.CheckConstraint("frame_count >= 0", name="ck_phono_gap_frame_count_range"),
-        sa.CheckConstraint("length(cause) >= 1", name="ck_phono_gap_cause_length"),
+        sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_phono_gap_ends_after_start")),
+        sa.CheckConstraint("first_frame >= 0", name=op.f("ck_phono_gap_first_frame_range")),
+        sa.CheckConstraint("frame_count >= 0", name=op.f("ck_phono_gap_frame_count_range")),
+        sa.CheckConstraint("length(cause) >= 1", name=op.f("ck_phono_gap_cause_length")),
         sa.ForeignKeyConstraint(
             ["recording_id"],
             ["phono_recording.id"],
@@ -442,7 +448,7 @@ def upgrade() -> None:
             nullable=False,
             comment="whole FLAC frames of one continuous stream, or interleaved little-endian PCM",
         ),
-        sa.CheckConstraint("length(data) BETWEEN 1 AND 1048576", name="ck_phono_audio_at_most_1_mib"),
+        sa.CheckConstraint("length(data) BETWEEN 1 AND 1048576", name=op.f("ck_phono_audio_at_most_1_mib")),
         sa.ForeignKeyConstraint(
             ["recording_id", "seq"],
             ["phono_chunk.recording_id", "phono_chunk.seq"],
