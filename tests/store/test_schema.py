@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata, produce_migrations
+from alembic.migration import MigrationContext
+from alembic.operations import Operations, ops
+
+from phonobase import Archive
+from phonobase.errors import SchemaError
+from phonobase.store import schema
+from phonobase.store.engine import create_engine
+from phonobase.store.models import Base
+from tests.store.judge import Program, Raw, random_pcm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Engine
+
+PROCESSES = 8
+TABLES = {
+    "phono_alembic_version",
+    "phono_audio",
+    "phono_chunk",
+    "phono_gap",
+    "phono_recording",
+    "phono_source",
+}
+VIEWS = {"phono_clips", "phono_coverage", "phono_gaps"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """A database without any table, on either."""
+    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Engine]:
+    """An engine on a database without any table."""
+    engine = create_engine(empty_url)
+    yield engine
+    engine.dispose()
+
+
+_START = """
+import sys
+from phonobase import Archive
+from phonobase.store import schema
+from phonobase.store.engine import create_engine
+sys.stdin.readline()
+url = sys.argv[1]
+if not url.startswith("sqlite"):
+    engine = create_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+with Archive(url) as archive:
+    print(archive.add(b"\\1\\0" * 800, 8000).id.hex)
+"""
+
+
+def test_eight_processes_may_start_at_once(empty_url: str) -> None:
+    """Whoever comes first makes the tables, nobody fails, and every process stores its recording."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _START, empty_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    for process in started:  # all have imported what they need and wait for this line
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=120) for process in started]
+    assert [err for _, err in ended] == [""] * PROCESSES
+    assert [process.returncode for process in started] == [0] * PROCESSES
+    with Archive(empty_url) as archive:
+        assert {found.id.hex for found in archive.find()} == {out.strip() for out, _ in ended}
+    assert Program(empty_url).lines("SELECT version_num FROM phono_alembic_version") == [schema.head()]
+
+
+def test_a_new_sqlite_file_is_made(sqlite_url: str) -> None:
+    """A file that is not there gets its tables at the first use."""
+    with Archive(sqlite_url) as archive:
+        assert archive.find() == []
+    assert set(Program(sqlite_url).lines("SELECT name FROM sqlite_master WHERE type = 'table'")) == TABLES
+    assert set(Program(sqlite_url).lines("SELECT name FROM sqlite_master WHERE type = 'view'")) == VIEWS
+
+
+def test_postgresql_without_tables_is_refused(postgres_url: str) -> None:
+    """A server without the tables is left as it is, and the message says what to run."""
+    with pytest.raises(SchemaError, match=r"no phonobase tables; .*phonobase --db \S+ db upgrade$") as caught:
+        Archive(postgres_url)
+    assert (caught.value.found, caught.value.expected) == (None, schema.head())
+    assert Program(postgres_url).value("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'phono%'") == "0"
+
+
+def test_an_sqlite_file_of_somebody_else_is_refused(sqlite_url: str) -> None:
+    """A file with a host's tables gets none of ours unasked."""
+    program = Program(sqlite_url)
+    program.run_script("CREATE TABLE orders (id INTEGER);")
+    with pytest.raises(SchemaError, match=r"db upgrade$"):
+        Archive(sqlite_url)
+    assert program.lines("SELECT name FROM sqlite_master") == ["orders"]
+
+
+def test_older_tables_are_refused(archive_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of an older phonobase, with data in them, are not used; the message says what to run."""
+    with Archive(archive_url) as archive:
+        recording = archive.add(random_pcm(800, 1, "int16"), 8000)
+    older = schema.head()
+    monkeypatch.setattr(schema, "head", lambda: "phonobase_9999")
+    with pytest.raises(SchemaError, match=f"older phonobase.*{older}.*db upgrade$") as caught:
+        Archive(archive_url)
+    assert (caught.value.found, caught.value.expected) == (older, "phonobase_9999")
+    monkeypatch.undo()
+    with Archive(archive_url) as archive:
+        assert archive.verify(recording.id).ok
+
+
+def test_newer_tables_are_refused(archive_url: str) -> None:
+    """Tables of a newer phonobase are neither used nor upgraded."""
+    with Raw(archive_url) as raw:
+        assert raw.run("UPDATE phono_alembic_version SET version_num = 'phonobase_9999'") == 1
+    with pytest.raises(SchemaError, match=r"newer phonobase.*phonobase_9999.*pip install --upgrade"):
+        Archive(archive_url)
+    engine = create_engine(archive_url)
+    with pytest.raises(SchemaError, match="newer phonobase"):
+        schema.upgrade(engine)
+    engine.dispose()
+    assert Program(archive_url).lines("SELECT version_num FROM phono_alembic_version") == ["phonobase_9999"]
+
+
+def test_upgrading_twice_changes_nothing(archive_url: str) -> None:
+    """Whoever upgrades what is up to date loses nothing."""
+    engine = create_engine(archive_url)
+    with Archive(engine) as archive:
+        recording = archive.add(random_pcm(800, 1, "int16"), 8000)
+        schema.upgrade(engine)
+        assert archive.verify(recording.id).ok
+    assert schema.current(engine) == schema.head()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("outcome", ["rollback", "commit"])
+def test_an_upgrade_is_part_of_the_hosts_transaction(empty_url: str, empty: Engine, outcome: str) -> None:
+    """An upgrade on a host's connection comes and goes with the host's own work."""
+    with empty.connect() as connection:
+        transaction = connection.begin()
+        connection.exec_driver_sql("CREATE TABLE orders (id INTEGER)")
+        schema.upgrade(connection)
+        assert transaction.is_active
+        connection.exec_driver_sql("INSERT INTO orders VALUES (1)")
+        getattr(transaction, outcome)()
+    assert _tables(empty) == (TABLES | {"orders"} if outcome == "commit" else set())
+    if outcome == "commit":
+        assert Program(empty_url).lines("SELECT id FROM orders") == ["1"]
+
+
+def test_a_host_on_sqlalchemys_own_sqlite_engine(sqlite_url: str) -> None:
+    """An upgrade can be rolled back on an engine that the host made without phonobase's settings, too."""
+    engine = sa.create_engine(sqlite_url)
+    with engine.connect() as connection:
+        schema.upgrade(connection)
+        connection.rollback()
+    assert _tables(engine) == set()
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+    assert _tables(engine) == TABLES
+    engine.dispose()
+
+
+def test_up_down_and_up_again(empty_url: str, empty: Engine) -> None:
+    """Every revision can be taken back, leaving nothing, and applied again."""
+    schema.upgrade(empty)
+    first = _definitions(empty_url)
+    scripts = schema._scripts()
+    with empty.begin() as connection:
+        for script in scripts.walk_revisions():
+            with Operations.context(MigrationContext.configure(connection)):
+                script.module.downgrade()
+        connection.exec_driver_sql(f"DROP TABLE {schema.VERSION_TABLE}")
+    assert _tables(empty) == set()
+    schema.upgrade(empty)
+    assert _definitions(empty_url) == first
+
+
+def test_the_models_are_what_the_revisions_make(empty: Engine) -> None:
+    """Autogenerate, looking at types, comments and checks too, finds nothing to do."""
+    schema.upgrade(empty)
+    with empty.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_name": _ours_alone,
+                "target_metadata": Base.metadata,
+            },
+        )
+        assert compare_metadata(context, Base.metadata) == []
+        inspector = sa.inspect(connection)
+        for table in Base.metadata.tables.values():
+            made = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            asked = {str(c.name) for c in table.constraints if isinstance(c, sa.CheckConstraint)}
+            assert made == asked, table.name
+
+
+def test_checks_hold_the_same_conditions(empty: Engine) -> None:
+    """The checks that the models ask for and those that the revisions make say the same."""
+    schema.upgrade(empty)
+    other = sa.create_engine("sqlite://")
+    Base.metadata.create_all(other)
+    if empty.dialect.name == "sqlite":
+        with empty.connect() as made, other.connect() as asked:
+            for table in Base.metadata.tables:
+                assert _checks(made, table) == _checks(asked, table)
+    else:
+        statement = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"
+        with empty.begin() as connection:
+            made_rows = set(connection.exec_driver_sql(statement).all())
+            connection.exec_driver_sql("CREATE SCHEMA asked")
+            connection.exec_driver_sql("SET LOCAL search_path = asked")
+            Base.metadata.create_all(connection)
+            asked_rows = set(
+                connection.exec_driver_sql(f"{statement} AND connamespace = 'asked'::regnamespace").all()
+            )
+            connection.rollback()
+        assert asked_rows <= made_rows
+        assert len(asked_rows) > 20
+    other.dispose()
+
+
+def test_the_hosts_tables_and_versions_are_left_alone(empty_url: str, empty: Engine) -> None:
+    """A host's tables, and the version table of its own Alembic, are as they were."""
+    program = Program(empty_url)
+    program.run_script(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY);"
+        "INSERT INTO alembic_version VALUES ('host_42');"
+    )
+    schema.upgrade(empty)
+    assert _tables(empty) == TABLES | {"orders", "alembic_version"}
+    assert program.lines("SELECT version_num FROM alembic_version") == ["host_42"]
+    assert program.lines("SELECT version_num FROM phono_alembic_version") == [schema.head()]
+
+
+def test_a_hosts_autogenerate_leaves_our_tables(empty: Engine) -> None:
+    """With `include_name` a host's autogenerate drops none of our tables; without it, it would."""
+    schema.upgrade(empty)
+    host = sa.MetaData()
+    sa.Table("orders", host, sa.Column("id", sa.Integer, primary_key=True))
+    with empty.begin() as connection:
+        host.create_all(connection)
+        assert _dropped(connection, host, None) == TABLES
+        assert _dropped(connection, host, schema.include_name) == set()
+
+
+def test_include_name_hides_only_our_tables() -> None:
+    """A host's own names, whatever they are of, stay in."""
+    kinds = {
+        (name, kind): schema.include_name(name, kind, {})
+        for name, kind in [
+            ("phono_recording", "table"),
+            ("phono_alembic_version", "table"),
+            ("orders", "table"),
+            ("phonograph", "table"),
+            ("phono_id", "column"),
+            (None, "schema"),
+        ]
+    }
+    assert list(kinds.values()) == [False, False, True, True, True, True]
+
+
+def test_the_sql_makes_the_same_tables(empty_url: str, empty: Engine) -> None:
+    """The script for people who run it themselves makes what `upgrade` makes."""
+    dialect = empty.dialect.name
+    Program(empty_url).run_script(schema.sql(dialect))
+    by_hand = _definitions(empty_url)
+    with Archive(empty_url) as archive:
+        recording = archive.add(random_pcm(800, 1, "int16"), 8000)
+        assert archive.verify(recording.id).ok
+    downgrade = schema._scripts().get_revision("head")
+    assert downgrade is not None
+    with empty.begin() as connection:
+        for table in ("phono_gap", "phono_audio", "phono_chunk", "phono_recording", "phono_source"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+        with Operations.context(MigrationContext.configure(connection)):
+            downgrade.module.downgrade()
+        connection.exec_driver_sql(f"DROP TABLE {schema.VERSION_TABLE}")
+    schema.upgrade(empty)
+    assert _definitions(empty_url) == by_hand
+
+
+def test_audio_is_stored_uncompressed(migrated_postgres_url: str) -> None:
+    """PostgreSQL keeps audio out of line and does not try to compress it."""
+    storage = (
+        "SELECT attstorage FROM pg_attribute WHERE attrelid = 'phono_audio'::regclass AND attname = 'data'"
+    )
+    assert Program(migrated_postgres_url).value(storage) == "e"
+
+
+def test_a_new_sqlite_file_has_large_pages_and_a_log(sqlite_url: str) -> None:
+    """An SQLite archive has the page size and the journal that audio is fastest with."""
+    Archive(sqlite_url).close()
+    program = Program(sqlite_url)
+    assert program.value("PRAGMA page_size") == "16384"
+    assert program.value("PRAGMA journal_mode") == "wal"
+
+
+def test_connections_to_sqlite_are_durable(sqlite_url: str) -> None:
+    """Every connection of an archive syncs each commit, checks foreign keys and waits for others."""
+    with Archive(sqlite_url) as archive, archive.engine.connect() as connection:
+        pragmas = ("synchronous", "foreign_keys", "busy_timeout")
+        values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
+    assert values == [2, 1, 60_000]
+
+
+def _tables(engine: Engine) -> set[str]:
+    return set(sa.inspect(engine).get_table_names())
+
+
+def _checks(connection: sa.Connection, table: str) -> set[tuple[str | None, str]]:
+    found = sa.inspect(connection).get_check_constraints(table)
+    return {(check["name"], " ".join(check["sqltext"].split())) for check in found}
+
+
+def _ours_alone(name: str | None, kind: str, _parents: Any) -> bool:  # noqa: ANN401
+    return kind != "table" or name in TABLES - {schema.VERSION_TABLE}
+
+
+def _dropped(connection: sa.Connection, host: sa.MetaData, include_name: Any) -> set[str]:  # noqa: ANN401
+    opts = {"include_name": include_name} if include_name else {}
+    context = MigrationContext.configure(connection, opts=opts)
+    upgrade = produce_migrations(context, host).upgrade_ops
+    assert upgrade is not None
+    return {op.table_name for op in upgrade.ops if isinstance(op, ops.DropTableOp)}
+
+
+def _definitions(url: str) -> list[str]:
+    """Returns all that the database says of its tables and views, by its own program."""
+    program = Program(url)
+    if program.is_sqlite:
+        found = program.lines("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+        return [" ".join(line.split()) for line in found]
+    return [
+        *program.lines(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default"
+            " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position"
+        ),
+        *program.lines(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace ORDER BY 1"
+        ),
+        *program.lines("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"),
+        *program.lines("SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1"),
+        *program.lines(
+            "SELECT attrelid::regclass::text, attname, attstorage, col_description(attrelid, attnum)"
+            " FROM pg_attribute WHERE attrelid::regclass::text LIKE 'phono%' AND attnum > 0 ORDER BY 1, 2"
+        ),
+    ]
