@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from phonobase.pcm import AudioFormat
 
 _NAME = "standard input"
-_READ_BYTES = 262_144
-_HELD_BYTES = 1_048_576
+_READ_BYTES = 65_536
+_HELD_BYTES = 524_288
 _STOPPING_S = 0.2
 _IDLE_S = 0.02
 _START_BYTES = 12
