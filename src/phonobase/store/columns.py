@@ -28,9 +28,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Refuse naive values, store the others in UTC."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; pass datetime.now(UTC) or .astimezone()")
-        return value.astimezone(UTC)
+        return _aware(value).astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002
         """Give back what SQLite forgot: that it is UTC."""
@@ -42,9 +40,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def to_us(moment: datetime) -> int:
     """Return a moment as microseconds since 1970-01-01 UTC, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (_aware(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_us(time_us: int) -> datetime:
     """Return microseconds since 1970-01-01 UTC as a moment, exactly."""
     return _EPOCH + timedelta(microseconds=time_us)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone; pass datetime.now(UTC) or .astimezone()")
+    return moment
