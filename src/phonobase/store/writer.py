@@ -103,7 +103,7 @@ class RecordingWriter:
             self._hand_over(cut)
 
     def note_gap(self, cause: str, detail: str) -> None:
-        """List a loss of unknown length at the place that is written next.
+        """List a loss of unknown length at the place that is written next, or at the end.
 
         Args:
             cause: Why, in a word, as ``overflow``.
@@ -130,6 +130,7 @@ class RecordingWriter:
         if not self.frames_written:
             raise InvalidAudio("no frame was recorded, so nothing was stored")
         with self._transaction() as repository:
+            self._list_gaps(repository, before_frame=self.frames_written + 1)
             self._closed = repository.close(self._draft, state)
         return self._closed
 
