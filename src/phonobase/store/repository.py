@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from phonobase.audio.encoding import Encoding
-from phonobase.errors import InvalidAudio, RecordingClosed, RecordingNotFound, StoreError
-from phonobase.pcm import AudioFormat, SampleFormat, as_frames, from_bytes
+from phonobase.errors import (
+    InvalidAudio,
+    RecordingClosed,
+    RecordingNotFound,
+    StoreError,
+    UnsupportedFormat,
+)
+from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.chunks import StoredChunks
-from phonobase.store.columns import from_us, to_us
+from phonobase.store.columns import to_us
 from phonobase.store.draft import Draft
 from phonobase.store.file import open_file
 from phonobase.store.ids import uuid7
 from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import (
-    DEFAULT_SOURCE,
+    MAX_SECONDS,
+    Conditions,
+    Details,
     NewRecording,
-    Note,
     Recording,
     State,
     audio_format,
     new_recording,
 )
+from phonobase.store.rows import chunk_row, header_row, new_row, progress_row, to_recording
 from phonobase.store.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -38,14 +43,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from phonobase.audio.seal import Chunk, Totals
+    from phonobase.audio.seal import Chunk
     from phonobase.pcm import Frames
 
 LAST = "last"
 """Stands for the recording that began last, wherever an id is asked for."""
 
 _FEWEST_DIGITS = 4
-_PLAIN = {field.name for field in fields(Recording)} - {"format", "encoding", "state"}
+_FOUND_AT_MOST = 100
 # The tables themselves: rows are written one a statement, without the unit of work.
 _SOURCE, _RECORDING, _CHUNK, _AUDIO, _GAP = (
     cast("sa.Table", row.__table__) for row in (SourceRow, RecordingRow, ChunkRow, AudioRow, GapRow)
@@ -57,6 +62,14 @@ _INSERT_CHUNK, _INSERT_AUDIO = sa.insert(_CHUNK), sa.insert(_AUDIO)
 _UPDATE_OPEN = sa.update(_RECORDING).where(
     RecordingRow.id == sa.bindparam("open_id"), RecordingRow.state == State.RECORDING
 )
+
+_CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
+    "source": lambda name: RecordingRow.source == name,
+    "state": lambda state: RecordingRow.state == state,
+    "since": lambda moment: RecordingRow.started_at >= moment,
+    "until": lambda moment: RecordingRow.started_at < moment,
+    "external_id": lambda name: RecordingRow.external_id == name,
+}
 
 
 class RecordingRepository:
@@ -83,11 +96,7 @@ class RecordingRepository:
         samplerate: int,
         channels: int = 1,
         dtype: str = "int16",
-        *,
-        source: str = DEFAULT_SOURCE,
-        started_at: datetime | None = None,
-        encoding: str | None = None,
-        note: Note | None = None,
+        **details: Unpack[Details],
     ) -> Recording:
         """Store sound that is there as a whole, and return the recording.
 
@@ -96,10 +105,7 @@ class RecordingRepository:
             samplerate: In Hz.
             channels: 1 to 32.
             dtype: ``int16``, ``int24`` (packed in three bytes), ``int32`` or ``float32``.
-            source: Where the sound comes from.
-            started_at: At the first frame, with a time zone; now less the duration, where not given.
-            encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
-            note: What people and programs say of it.
+            details: What else is to be said of it, as Details lists: source, title, tags and others.
 
         Raises:
             UnsupportedFormat: The format cannot be stored.
@@ -109,14 +115,11 @@ class RecordingRepository:
         frames = as_frames(from_bytes(audio_bytes, form), form)
         if not len(frames):
             raise InvalidAudio("there are no frames in it, so nothing was stored; pass some sound")
+        if len(frames) > MAX_SECONDS * form.sample_rate:
+            raise UnsupportedFormat("a recording holds 24 hours at most; store it in parts")
         duration = timedelta(microseconds=form.microseconds(len(frames)))
-        new = new_recording(
-            form,
-            source=source,
-            started_at=datetime.now(UTC) - duration if started_at is None else started_at,
-            encoding=encoding,
-            note=note,
-        )
+        details["started_at"] = details.get("started_at") or datetime.now(UTC) - duration
+        new = new_recording(form, **details)
         draft = Draft(new)
         self.append(draft, [draft.seal(cut) for cut in [*draft.cut(frames), *draft.finish()]])
         return self.close(draft, State.COMPLETE)
@@ -127,12 +130,12 @@ class RecordingRepository:
         Raises:
             RecordingClosed: Somebody else closed the recording meanwhile.
         """
-        progress = _progress(draft.new, draft.totals) | _header(draft.header)
+        progress = progress_row(draft.new, draft.totals) | header_row(draft.header)
         if chunks[0].seq == 0:
             self._begin(draft.new, progress)
         else:
             self._update(draft.new.id, progress)
-        self._session.execute(_INSERT_CHUNK, [_chunk_row(draft.new, chunk) for chunk in chunks])
+        self._session.execute(_INSERT_CHUNK, [chunk_row(draft.new, chunk) for chunk in chunks])
         self._session.execute(
             _INSERT_AUDIO,
             [{"recording_id": draft.new.id, "seq": chunk.seq, "data": chunk.data} for chunk in chunks],
@@ -145,7 +148,7 @@ class RecordingRepository:
 
     def seal(self, recording_id: UUID, state: State, header: bytes, pcm_sha256: bytes) -> None:
         """Give a recording its last state, its last header and the hash of its PCM."""
-        self._update(recording_id, {"state": state, "pcm_sha256": pcm_sha256} | _header(header))
+        self._update(recording_id, {"state": state, "pcm_sha256": pcm_sha256} | header_row(header))
 
     def add_gap(
         self,
@@ -228,7 +231,7 @@ class RecordingRepository:
         row = self._session.execute(statement).mappings().one_or_none()
         if row is None:
             raise _not_found(f"has the id {recording_id}")
-        return _recording(row)
+        return to_recording(row)
 
     def resolve(self, recording_id: UUID | str) -> UUID:
         """Return the full id that a shortened one stands for; a full one is not looked up.
@@ -247,38 +250,14 @@ class RecordingRepository:
         except ValueError:
             return self._resolve_end(recording_id, digits)
 
-    def find(
-        self,
-        *,
-        source: str | None = None,
-        state: State | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        external_id: str | None = None,
-        limit: int | None = 100,
-    ) -> list[Recording]:
-        """Return recordings, the newest first; no audio is read.
-
-        Args:
-            source: Only of this source.
-            state: Only in this state.
-            since: Only those that began at this time or later.
-            until: Only those that began before this time.
-            external_id: Only those called so elsewhere.
-            limit: At most so many; all, with None.
-        """
-        statement = _SELECT.order_by(*_newest_first()).limit(limit)
-        if source is not None:
-            statement = statement.where(RecordingRow.source == source)
-        if state is not None:
-            statement = statement.where(RecordingRow.state == state)
-        if since is not None:
-            statement = statement.where(RecordingRow.started_at >= since)
-        if until is not None:
-            statement = statement.where(RecordingRow.started_at < until)
-        if external_id is not None:
-            statement = statement.where(RecordingRow.external_id == external_id)
-        return [_recording(row) for row in self._session.execute(statement).mappings()]
+    def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
+        """Return the recordings that meet all conditions, the newest first; no audio is read."""
+        statement = _SELECT.order_by(*_newest_first()).limit(conditions.get("limit", _FOUND_AT_MOST))
+        for name, meets in _CONDITIONS.items():
+            wanted = conditions.get(name)
+            if wanted is not None:
+                statement = statement.where(meets(wanted))
+        return [to_recording(row) for row in self._session.execute(statement).mappings()]
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop; only the chunks that hold them are read.
@@ -342,28 +321,7 @@ class RecordingRepository:
             insert(_SOURCE).on_conflict_do_nothing(),
             {"name": new.source, "created_at": new.started_at},
         )
-        self._session.execute(
-            sa.insert(_RECORDING),
-            {
-                "id": new.id,
-                "source": new.source,
-                "run_id": new.run_id,
-                "run_index": new.run_index,
-                "started_at": new.started_at,
-                "sample_rate": new.format.sample_rate,
-                "channels": new.format.channels,
-                "sample_format": new.format.sample_format,
-                "encoding": new.encoding,
-                "media_type": new.encoding.media_type,
-                "state": State.RECORDING,
-                "title": new.note.title,
-                "notes": new.note.notes,
-                "tags": dict(new.note.tags),
-                "external_id": new.note.external_id,
-                "capture": dict(new.note.capture),
-            }
-            | values,
-        )
+        self._session.execute(sa.insert(_RECORDING), new_row(new) | values)
 
     def _update(self, recording_id: UUID, values: dict[str, Any]) -> None:
         updated = cast(
@@ -396,53 +354,6 @@ class RecordingRepository:
 
 def _newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
     return RecordingRow.started_at.desc(), RecordingRow.id.desc()
-
-
-def _progress(new: NewRecording, totals: Totals) -> dict[str, Any]:
-    return {
-        "ended_at": new.started_at + timedelta(microseconds=new.format.microseconds(totals.frame_count)),
-        "frame_count": totals.frame_count,
-        "byte_count": totals.byte_count,
-        "chunk_count": totals.chunk_count,
-        "peak_dbfs": totals.level.peak_dbfs,
-        "rms_dbfs": totals.level.rms_dbfs,
-        "clipped_frames": totals.level.clipped_frames,
-        "chain_head": totals.chain_head,
-        "committed_at": datetime.now(UTC),
-    }
-
-
-def _chunk_row(new: NewRecording, chunk: Chunk) -> dict[str, Any]:
-    nominal_us = to_us(new.started_at) + new.format.microseconds(chunk.first_frame)
-    captured_at_us = nominal_us if chunk.captured_at_us is None else chunk.captured_at_us
-    return {
-        "recording_id": new.id,
-        "seq": chunk.seq,
-        "first_frame": chunk.first_frame,
-        "frame_count": chunk.frame_count,
-        "first_byte": chunk.first_byte,
-        "byte_count": len(chunk.data),
-        "captured_at": from_us(captured_at_us),
-        "peak_dbfs": chunk.level.peak_dbfs,
-        "rms_dbfs": chunk.level.rms_dbfs,
-        "peaks": chunk.peaks,
-        "sha256": chunk.sha256,
-        "chain": chunk.chain,
-    }
-
-
-def _header(header: bytes) -> dict[str, Any]:
-    return {"header": header, "header_sha256": hashlib.sha256(header).digest()}
-
-
-def _recording(row: sa.RowMapping) -> Recording:
-    form = AudioFormat(row["sample_rate"], row["channels"], SampleFormat(row["sample_format"]))
-    return Recording(
-        format=form,
-        encoding=Encoding(row["encoding"]),
-        state=State(row["state"]),
-        **{name: row[name] for name in _PLAIN},
-    )
 
 
 def _not_found(what: str) -> RecordingNotFound:
