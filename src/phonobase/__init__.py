@@ -9,13 +9,12 @@ from phonobase.capture.seed import record_audio_to_bytes
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.archive import Archive
-from phonobase.store.recording import Note, Recording, State
+from phonobase.store.recording import Recording, State
 from phonobase.store.repository import RecordingRepository
 
 __all__ = [
     "Archive",
     "AudioFormat",
-    "Note",
     "PhonobaseError",
     "Recording",
     "RecordingRepository",

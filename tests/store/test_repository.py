@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.orm import Session
 
-from phonobase import Archive, Note, Recording, RecordingRepository, State
+from phonobase import Archive, Recording, RecordingRepository, State
 from phonobase.errors import InvalidAudio, RecordingNotFound, StoreError, UnsupportedFormat
 from phonobase.store.ids import uuid7
 from phonobase.store.models import Base, RecordingRow
@@ -111,9 +111,9 @@ def found(archive: Archive) -> dict[str, Recording]:
     for number, (name, source) in enumerate([("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")]):
         started_at = NOON + number * SECOND
         made[name] = archive.add(
-            PCM, 8000, source=source, started_at=started_at, note=Note(name, external_id=f"case-{name}")
+            PCM, 8000, source=source, started_at=started_at, title=name, external_id=f"case-{name}"
         )
-    writer = archive.writer(8000, source="x", started_at=NOON + 4 * SECOND, note=Note("e"))
+    writer = archive.writer(8000, source="x", started_at=NOON + 4 * SECOND, title="e")
     writer.write(frames_of(PCM, 1, "int16"))
     made["e"] = writer.close(State.INTERRUPTED)
     return made
@@ -265,22 +265,20 @@ def test_a_recording_of_1965_is_stored(archive: Archive) -> None:
 
 def test_what_people_say_comes_back(archive: Archive) -> None:
     """Title, notes, tags, external id and capture are kept as they were given, in any script."""
-    note = Note(
+    tags = {"a": 1, "b": [1.5, None, True], "ü": {"c": "d"}}
+    recording = archive.add(
+        PCM,
+        8000,
         title="Größe ✓ 🎧",
         notes="line\nline",
-        tags={"a": 1, "b": [1.5, None, True], "ü": {"c": "d"}},
+        tags=tags,
         external_id="4711",
         capture={"input": "tape"},
+        source="Büro 🎙",
     )
-    recording = archive.add(PCM, 8000, note=note, source="Büro 🎙")
     kept = archive.get(recording.id)
-    assert (kept.title, kept.notes, kept.tags, kept.external_id, kept.capture) == (
-        note.title,
-        note.notes,
-        note.tags,
-        note.external_id,
-        note.capture,
-    )
+    assert (kept.title, kept.notes, kept.external_id) == ("Größe ✓ 🎧", "line\nline", "4711")
+    assert (kept.tags, kept.capture) == (tags, {"input": "tape"})
     assert kept.source == "Büro 🎙"
     with archive.reading() as repository:
         assert repository.sources() == ["Büro 🎙"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from phonobase import Archive, Note, RecordingRepository, State
+from phonobase import Archive, RecordingRepository, State
 from tests.store.bulk import EPOCH, add_gap, add_many, add_recording, add_sources
 from tests.store.judge import Program, Raw, checks_md5, ffmpeg_pcm, random_pcm
 
@@ -36,7 +36,7 @@ def test_last_weeks_loudest_clips(archive: Archive, program: Program) -> None:
         ("loudest", 3, 30_000),
     ):
         pcm = amplitude.to_bytes(2, "little") * 800
-        archive.add(pcm, 8000, source="desk", started_at=now - days_ago * DAY, note=Note(title=title))
+        archive.add(pcm, 8000, source="desk", started_at=now - days_ago * DAY, title=title)
     week = "datetime('now', '-7 days')" if program.is_sqlite else "now() - interval '7 days'"
     found = program.lines(
         f"SELECT title FROM phono_clips WHERE started_at >= {week} ORDER BY peak_dbfs DESC LIMIT 4"
@@ -50,8 +50,8 @@ def test_last_weeks_loudest_clips(archive: Archive, program: Program) -> None:
 def test_a_clip_by_sql_alone(archive: Archive, program: Program, tmp_path: Path, encoding: str) -> None:
     """The audio of a clip, written to a file by the database's own program, is the exported file."""
     pcm = random_pcm(200_000, 2, "int16")
-    recording = archive.add(pcm, 48_000, 2, encoding=encoding, note=Note(title="wanted"))
-    archive.add(random_pcm(1000, 1, "int16", seed=2), 8000, note=Note(title="another"))
+    recording = archive.add(pcm, 48_000, 2, encoding=encoding, title="wanted")
+    archive.add(random_pcm(1000, 1, "int16", seed=2), 8000, title="another")
     assert recording.chunk_count > 1
     suffix = recording.encoding.suffix
     path = program.write_clip(tmp_path / f"clip{suffix}", "title = 'wanted'")

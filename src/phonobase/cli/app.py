@@ -60,7 +60,7 @@ def main() -> None:
     """Run the program; this is its entry point."""
     settings = Settings()
     try:
-        code = cli.main(obj=settings, standalone_mode=False)
+        code = cli.main(prog_name="phonobase", obj=settings, standalone_mode=False)
     except click.exceptions.Abort:
         _fail("stopped", _INTERRUPTED)
     except click.ClickException as error:

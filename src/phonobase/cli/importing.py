@@ -21,7 +21,6 @@ from phonobase.cli.output import note, progress_bar
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import SampleFormat
 from phonobase.recorder.importing import import_file
-from phonobase.store.recording import Note
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,7 +66,8 @@ def command(
                         started_at=started_at,
                         sample_format=SampleFormat(dtype) if dtype else None,
                         encoding=encoding,
-                        note=Note(title=title or path.name, tags=dict(tags)),
+                        title=title or path.name,
+                        tags=dict(tags),
                         on_frames=done,
                     )
             except PhonobaseError as error:

@@ -13,8 +13,6 @@ from phonobase.audio.level import SILENCE_DBFS, Level
 from phonobase.cli.output import decibels, duration, errors_console, note
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from phonobase.pcm import AudioFormat
 
 _FLOOR_DBFS = -60
@@ -55,12 +53,7 @@ class Meter:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -33,7 +33,7 @@ from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.recorder.record import Recorder, Settings
 from phonobase.store.draft import Draft
 from phonobase.store.engine import shown
-from phonobase.store.recording import Note, new_recording
+from phonobase.store.recording import new_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,11 +97,9 @@ def command(
         input_ = paced(opened) if _in_real_time(from_, asked=realtime) else opened
         form = input_.format
         settings = Settings(
-            source=source,
             frame_count=None if length is None else in_frames(length, form.sample_rate),
-            encoding=encoding,
             chunk_seconds=float(chunk),
-            note=Note(title=title, tags=dict(tags)),
+            details={"source": source, "encoding": encoding, "title": title, "tags": dict(tags)},
         )
         _check(form, settings)
         _record(program, input_, settings)
@@ -109,12 +107,12 @@ def command(
 
 def _check(form: AudioFormat, settings: Settings) -> None:
     """Refuse what cannot be stored before a file is made and a recording announced."""
-    new = new_recording(form, source=settings.source, encoding=settings.encoding)
+    new = new_recording(form, **settings.details)
     Draft(new, settings.chunk_seconds)
 
 
 def _record(program: Program, input_: Input, settings: Settings) -> None:
-    source, form = settings.source, input_.format
+    source, form = settings.details["source"], input_.format
     with program.archive(create=True) as archive:
         note(f"recording {source} from {values(input_.description)}: {form}, into {shown(archive.engine)}")
         meter = Meter(source, form)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from phonobase.audio.level import Level, measure
 from phonobase.capture.limit import limited
 from phonobase.store.columns import from_us
 from phonobase.store.draft import CHUNK_SECONDS
-from phonobase.store.recording import DEFAULT_SOURCE, MAX_SECONDS, Note, Recording, State
+from phonobase.store.recording import MAX_SECONDS, Details, Recording, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,18 +24,14 @@ class Settings:
     """How an input is recorded.
 
     Attributes:
-        source: Where the sound comes from.
         frame_count: Frames to record; until the input ends or is stopped, with None.
-        encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
         chunk_seconds: How much sound is committed at once.
-        note: What people and programs say of the recordings.
+        details: What is said of the recordings; when they began and how they were captured is known here.
     """
 
-    source: str = DEFAULT_SOURCE
     frame_count: int | None = None
-    encoding: str | None = None
     chunk_seconds: float = CHUNK_SECONDS
-    note: Note = Note()  # noqa: RUF009 - it is frozen
+    details: Details = field(default_factory=Details)
 
 
 class Recorder:
@@ -98,20 +94,20 @@ class Recorder:
             self._end(State.COMPLETE)
 
     def _begin(self, block: Block) -> RecordingWriter:
-        settings, form = self._settings, self._input.format
-        captured_at_us = block.captured_at_us
-        note = replace(settings.note, capture={**self._input.description, **settings.note.capture})
+        form, at_us = self._input.format, block.captured_at_us
+        details: Details = {
+            **self._settings.details,
+            "started_at": None if at_us is None else from_us(at_us),
+            "capture": self._input.description,
+        }
         return self._archive.writer(
             form.sample_rate,
             form.channels,
             form.sample_format,
-            source=settings.source,
-            started_at=None if captured_at_us is None else from_us(captured_at_us),
-            encoding=settings.encoding,
-            note=note,
+            chunk_seconds=self._settings.chunk_seconds,
             run_id=self.recordings[0].run_id if self.recordings else None,
             run_index=len(self.recordings),
-            chunk_seconds=settings.chunk_seconds,
+            **details,
         )
 
     def _end(self, state: State) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, Unpack
 
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
@@ -16,8 +16,8 @@ from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.engine import WRITES, create_engine, plain_errors, shown
 from phonobase.store.file import open_file
 from phonobase.store.recording import (
-    DEFAULT_SOURCE,
-    Note,
+    Conditions,
+    Details,
     Recording,
     State,
     audio_format,
@@ -28,8 +28,6 @@ from phonobase.store.writer import RecordingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
-    from types import TracebackType
     from uuid import UUID
 
     from phonobase.pcm import Frames
@@ -80,12 +78,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Writing
@@ -96,7 +89,7 @@ class Archive:
         samplerate: int,
         channels: int = 1,
         dtype: str = "int16",
-        **details: Any,  # noqa: ANN401 - those of RecordingRepository.add
+        **details: Unpack[Details],
     ) -> Recording:
         """Store sound that is there as a whole; arguments and errors are those of RecordingRepository.add."""
         with self.writing() as repository:
@@ -108,13 +101,10 @@ class Archive:
         channels: int = 1,
         dtype: str = "int16",
         *,
-        source: str = DEFAULT_SOURCE,
-        started_at: datetime | None = None,
-        encoding: str | None = None,
-        note: Note | None = None,
+        chunk_seconds: float = CHUNK_SECONDS,
         run_id: UUID | None = None,
         run_index: int = 0,
-        chunk_seconds: float = CHUNK_SECONDS,
+        **details: Unpack[Details],
     ) -> RecordingWriter:
         """Return a writer for sound that comes bit by bit; use it in a ``with`` block.
 
@@ -122,33 +112,17 @@ class Archive:
             samplerate: In Hz.
             channels: 1 to 32.
             dtype: ``int16``, ``int24`` (left-justified in int32), ``int32`` or ``float32``.
-            source: Where the sound comes from.
-            started_at: At the first frame, with a time zone; now, where not given.
-            encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
-            note: What people and programs say of it.
+            chunk_seconds: How much sound is committed at once.
             run_id: The run it continues; a new one, where not given.
             run_index: Its place in the run.
-            chunk_seconds: How much sound is committed at once.
+            details: What else is to be said of it, as Details lists: source, title, tags and others.
 
         Raises:
             UnsupportedFormat: The format cannot be stored.
         """
-        details = note or Note()
-        new = new_recording(
-            audio_format(samplerate, channels, dtype),
-            source=source,
-            started_at=started_at,
-            encoding=encoding,
-            run_id=run_id,
-            run_index=run_index,
-            note=Note(
-                details.title,
-                details.notes,
-                details.tags,
-                details.external_id,
-                recover.recorder_facts() | dict(details.capture),
-            ),
-        )
+        details["capture"] = recover.recorder_facts() | dict(details.get("capture", {}))
+        form = audio_format(samplerate, channels, dtype)
+        new = new_recording(form, run_id=run_id, run_index=run_index, **details)
         return RecordingWriter(new, self.writing, chunk_seconds)
 
     def delete(self, recording_id: UUID | str, reason: str) -> None:
@@ -196,8 +170,8 @@ class Archive:
         with self.reading() as repository:
             return repository.get(recording_id)
 
-    def find(self, **conditions: Any) -> list[Recording]:  # noqa: ANN401 - those of the repository
-        """Return recordings, the newest first; the conditions are those of RecordingRepository.find."""
+    def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
+        """Return the recordings that meet all conditions, the newest first; no audio is read."""
         with self.reading() as repository:
             return repository.find(**conditions)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from phonobase.audio import encoding as encodings
 from phonobase.errors import UnsupportedFormat
@@ -25,6 +25,26 @@ MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
 
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+
+class Conditions(TypedDict, total=False):
+    """Which recordings are looked for; what is left out does not matter.
+
+    Attributes:
+        source: Only of this source.
+        state: Only in this state.
+        since: Only those that began at this time or later.
+        until: Only those that began before this time.
+        external_id: Only those called so elsewhere.
+        limit: At most so many; all, with None; 100, where not given.
+    """
+
+    source: str | None
+    state: State | None
+    since: datetime | None
+    until: datetime | None
+    external_id: str | None
+    limit: int | None
 
 
 class State(StrEnum):
@@ -81,11 +101,14 @@ class Recording:
         return len(self.header) + self.byte_count
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What people and programs say of a recording.
+class Details(TypedDict, total=False):
+    """What may be said of a recording when it begins; all of it can be left out.
 
     Attributes:
+        source: Where the sound comes from: 1 to 200 characters, no control characters.
+        started_at: At the first frame, with a time zone; where not given, the recording begins now, or
+            ends now if its sound is there already.
+        encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
         title: For people.
         notes: For people, longer.
         tags: Names to values, for search.
@@ -93,11 +116,14 @@ class Note:
         capture: How it was captured: input, device, host, versions.
     """
 
-    title: str | None = None
-    notes: str | None = None
-    tags: Mapping[str, Any] = field(default_factory=dict)
-    external_id: str | None = None
-    capture: Mapping[str, Any] = field(default_factory=dict)
+    source: str
+    started_at: datetime | None
+    encoding: str | None
+    title: str | None
+    notes: str | None
+    tags: Mapping[str, Any]
+    external_id: str | None
+    capture: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +137,11 @@ class NewRecording:
     started_at: datetime
     format: AudioFormat
     encoding: Encoding
-    note: Note
+    title: str | None
+    notes: str | None
+    tags: Mapping[str, Any]
+    external_id: str | None
+    capture: Mapping[str, Any]
 
 
 def comments(recording: Recording | NewRecording) -> dict[str, str]:
@@ -124,35 +154,26 @@ def comments(recording: Recording | NewRecording) -> dict[str, str]:
 
 
 def new_recording(
-    audio_format: AudioFormat,
-    *,
-    source: str = DEFAULT_SOURCE,
-    started_at: datetime | None = None,
-    encoding: str | None = None,
-    run_id: UUID | None = None,
-    run_index: int = 0,
-    note: Note | None = None,
+    audio_format: AudioFormat, *, run_id: UUID | None = None, run_index: int = 0, **details: Unpack[Details]
 ) -> NewRecording:
     """Return a recording that is about to begin.
 
     Args:
         audio_format: Of its frames.
-        source: Where the sound comes from; 1 to 200 characters, no control characters.
-        started_at: At the first frame; now, where not given. Must carry a time zone.
-        encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
         run_id: The run it continues; a new one, where not given.
         run_index: Its place in the run.
-        note: What people and programs say of it.
+        details: What else is to be said of it.
 
     Raises:
         UnsupportedFormat: The encoding cannot hold the format, or the source's name is not one.
         ValueError: started_at has no time zone.
     """
+    source = details.get("source", DEFAULT_SOURCE)
     if not _SOURCE.fullmatch(source):
         raise UnsupportedFormat(
             f"{source!r} cannot name a source; use 1 to 200 characters without line breaks"
         )
-    moment = started_at if started_at is not None else datetime.now(UTC)
+    moment = details.get("started_at") or datetime.now(UTC)
     if moment.tzinfo is None:
         raise ValueError(f"started_at {moment!r} has no time zone; pass .astimezone() of it")
     moment = moment.astimezone(UTC)
@@ -164,8 +185,12 @@ def new_recording(
         run_index=run_index,
         started_at=moment,
         format=audio_format,
-        encoding=encodings.choose(audio_format, encoding),
-        note=note or Note(),
+        encoding=encodings.choose(audio_format, details.get("encoding")),
+        title=details.get("title"),
+        notes=details.get("notes"),
+        tags=details.get("tags", {}),
+        external_id=details.get("external_id"),
+        capture=details.get("capture", {}),
     )
 
 
