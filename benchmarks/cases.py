@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
 import sqlite3
 import sys
 import time
@@ -41,8 +40,6 @@ MINUTES = 10
 CLIP_SECONDS = 5
 CLIPS = 100
 
-_MIB = 1024 * 1024
-
 
 def music() -> np.ndarray[Any, np.dtype[np.int16]]:
     """A minute that encodes to about half, as music does: tones that come and go, over noise."""
@@ -65,12 +62,13 @@ def blocks(minute: np.ndarray[Any, np.dtype[np.int16]]) -> Iterator[np.ndarray[A
 @contextmanager
 def measured() -> Iterator[None]:
     """Print what the block costs."""
-    before = _resident_bytes()
+    Path("/proc/self/clear_refs").write_text("5")  # what was the peak until now does not count
+    before = _memory_kib("VmRSS")
     passed, used = time.perf_counter(), time.process_time()
     yield
     passed, used = time.perf_counter() - passed, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": passed, "cpu_seconds": used, "peak_mib": max(0, peak - before) / _MIB}))
+    peak_mib = (_memory_kib("VmHWM") - before) / 1024
+    print(json.dumps({"seconds": passed, "cpu_seconds": used, "peak_mib": peak_mib}))
 
 
 def encode(_url: str, _folder: Path) -> None:
@@ -112,7 +110,7 @@ def read_back(url: str, _folder: Path) -> None:
     with Archive(url) as archive:
         stored = archive.stored(archive.get("last"))
         with measured():
-            count = sum(len(chunk.data) for batch in stored.batches() for chunk in batch)
+            count = sum(len(chunk.data) for chunk in stored.chunks())
     assert count
 
 
@@ -240,9 +238,9 @@ def _dsn(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://")
 
 
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def _memory_kib(name: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0])
 
 
 CASES = {

@@ -223,8 +223,8 @@ def test_any_bytes_of_the_file(
     whole = io.BytesIO()
     with shared_archive.open(recording.id) as file:
         shutil.copyfileobj(file, whole)
-    stored = shared_archive.stored(recording).batches()
-    joined = recording.header + b"".join(chunk.data for batch in stored for chunk in batch)
+    stored = shared_archive.stored(recording).chunks()
+    joined = recording.header + b"".join(chunk.data for chunk in stored)
     assert whole.getvalue() == joined
     with shared_archive.open(recording.id) as file:
         for offset, count in jumps:
@@ -257,7 +257,7 @@ def test_rows_are_never_larger_than_one_mib(shared_archive: Archive) -> None:
     """A chunk asked to be longer than a row may be ends before it would be larger."""
     sound = Sound("int32", 32, "pcm", rate=48_000, frames=100_000)
     recording = shared_archive.add(sound.pcm, sound.rate, sound.channels, sound.dtype)
-    sizes = [len(chunk.data) for batch in shared_archive.stored(recording).batches() for chunk in batch]
+    sizes = [len(chunk.data) for chunk in shared_archive.stored(recording).chunks()]
     packet = 4096 * 32 * 4
     assert max(sizes) == 1_048_576 // packet * packet
     assert sum(sizes) == len(sound.pcm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
@@ -53,6 +53,10 @@ class Archive:
     def __init__(self, bind: str | URL | Engine, *, create: bool = True) -> None:
         self._owns_engine = not isinstance(bind, Engine)
         self.engine = bind if isinstance(bind, Engine) else create_engine(bind)
+        self._writing = self.engine.execution_options(**{WRITES: True})
+        # A statement sees one moment anyway; beginning and ending would be two more round trips.
+        in_one_trip = {"isolation_level": "AUTOCOMMIT"} if self.engine.dialect.name == "postgresql" else {}
+        self._reading = self.engine.execution_options(**in_one_trip)
         try:
             self._prepare(create=create)
         except BaseException:
@@ -217,13 +221,7 @@ class Archive:
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool = False) -> Iterator[Session]:
-        options: dict[str, Any] = {}
-        if writes:
-            options[WRITES] = True
-        elif self.engine.dialect.name == "postgresql":
-            # A statement sees one moment anyway; beginning and ending would be two more round trips.
-            options["isolation_level"] = "AUTOCOMMIT"
-        engine = self.engine.execution_options(**options)
+        engine = self._writing if writes else self._reading
         with plain_errors(self.engine), Session(engine) as session:
             yield session
 

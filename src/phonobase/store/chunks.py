@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
 
 _BATCH_ROWS = 64
@@ -108,16 +109,17 @@ class StoredChunks:
                 raise self._missing(seq)
         return found
 
-    def batches(self, first_seq: int = 0) -> Iterator[list[StoredChunk]]:
-        """Yield the chunks from a number on, a few MiB at a time.
+    def chunks(self) -> Iterator[StoredChunk]:
+        """Yield all chunks; each is let go of when the next one is asked for.
 
         Raises:
             CorruptRecording: One of them is missing.
         """
-        while first_seq < self.recording.chunk_count:
-            batch = self.fetch(first_seq, self.rows_per_batch)
-            yield batch
-            first_seq += len(batch)
+        for batch in self._batches(0, self.recording.chunk_count):
+            waiting = deque(batch)
+            batch.clear()
+            while waiting:
+                yield waiting.popleft()
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
         """Yield the frames from start to stop, block by block; only the chunks that hold them are read.
@@ -135,18 +137,19 @@ class StoredChunks:
         stop = self.recording.frame_count if stop is None else min(stop, self.recording.frame_count)
         if start >= stop:
             return
-        for run in self.batches(self.seq_at_frame(start)):
-            wanted = [chunk for chunk in run if chunk.first_frame < stop]
-            if not wanted:
-                return
-            first = wanted[0].first_frame
-            yield decode_run(self.recording, wanted)[max(0, start - first) : stop - first]
+        for run in self._batches(self.seq_at_frame(start), self.seq_at_frame(stop - 1) + 1):
+            first = run[0].first_frame
+            yield decode_run(self.recording, run)[max(0, start - first) : stop - first]
 
     def array(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""
         form = self.recording.format
         nothing: Frames = np.empty((0, form.channels), dtype=form.sample_format.dtype)
         return np.concatenate([nothing, *self.frames(start, stop)])
+
+    def _batches(self, first_seq: int, end_seq: int) -> Iterator[list[StoredChunk]]:
+        for seq in range(first_seq, end_seq, self.rows_per_batch):
+            yield self.fetch(seq, min(self.rows_per_batch, end_seq - seq))
 
     def _seq(self, statement: Select[Any], place: int) -> int:
         with self._session() as session:

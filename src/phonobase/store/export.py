@@ -44,10 +44,9 @@ def write_as(
 
 def _copy(archive: Archive, recording: Recording, out: BinaryIO, on_frames: Callable[[int], None]) -> None:
     out.write(recording.header)
-    for batch in archive.stored(recording).batches():
-        for chunk in batch:
-            out.write(chunk.data)
-            on_frames(chunk.frame_count)
+    for chunk in archive.stored(recording).chunks():
+        out.write(chunk.data)
+        on_frames(chunk.frame_count)
 
 
 def _encode(
