@@ -275,6 +275,7 @@ def test_writing_copies_the_array(shared_archive: Archive) -> None:
             buffer[:] = 0
     expected = pcm_of(sound.samples[:26_000], "int16")
     assert pcm_of(shared_archive.read(writer.id), "int16") == expected
+    assert writer.close().pcm_sha256 == hashlib.sha256(expected).digest()
 
 
 def _comes_back(archive: Archive, recording: Recording, sound: Sound, pcm: bytes, tmp_path: Path) -> None:
