@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import click
@@ -59,6 +60,8 @@ add_shared_options(cli)
 def main() -> None:
     """Run the program; this is its entry point."""
     settings = Settings()
+    # As Ctrl-C does: an import takes back what it began, an export its unfinished file.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(prog_name="phonobase", obj=settings, standalone_mode=False)
     except click.exceptions.Abort:

@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from phonobase.cli.stopping import stopping_between_steps
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -137,14 +139,23 @@ def values(mapping: Mapping[str, Any]) -> str:
 
 @contextmanager
 def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how much of something is done; give the function that counts on."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors_console(), transient=True) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda done: progress.advance(task, done)
+    """Show on a terminal how much of something is done; give the function that counts on.
+
+    Where somebody asks to stop, that function raises KeyboardInterrupt.
+    """
+    with stopping_between_steps() as step:
+        if not sys.stderr.isatty():
+            yield lambda _done: step()
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=errors_console(), transient=True) as progress:
+            task = progress.add_task(label, total=total)
+
+            def count(done: int) -> None:
+                progress.advance(task, done)
+                step()
+
+            yield count
 
 
 def _plain(value: Any) -> Any:
