@@ -11,7 +11,9 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import soundfile
 
 from phonobase import Archive, State
 from tests.cli.program import PATIENCE_S, PROGRAM, Program, finished
@@ -167,6 +169,39 @@ def test_ctrl_c_on_a_terminal_ends_a_recording(phonobase: Program) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert phonobase.one().state is State.COMPLETE
     assert phonobase.one().id.hex in drawn
+
+
+@pytest.mark.parametrize("encoding", ["flac", "pcm"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_takes_an_import_back(
+    phonobase_on_both: Program, number: signal.Signals, encoding: str
+) -> None:
+    """A file is stored whole or not at all, also where somebody changes their mind."""
+    phonobase = phonobase_on_both
+    soundfile.write(phonobase.folder / "long.wav", np.zeros((3_600 * 48_000, 1), np.int16), 48_000)
+    process = phonobase.start("import", "long.wav", "--encoding", encoding)
+    _wait_for("the first commits", lambda: _committed(phonobase.url) >= 2)
+
+    process.send_signal(number)
+    said = finished(process)
+
+    assert (said.code, said.out, said.err.strip()) == (130, b"", "phonobase: stopped")
+    assert phonobase.recordings() == []
+
+
+@pytest.mark.parametrize("stored", ["flac", "pcm"])
+def test_a_signal_takes_an_export_back(phonobase: Program, folder: Path, stored: str) -> None:
+    """A file that is not whole does not stay, whether it is copied or decoded."""
+    soundfile.write(folder.parent / "long.wav", np.zeros((3_600 * 48_000, 1), np.int16), 48_000)
+    phonobase("import", "../long.wav", "--encoding", stored).ok()
+    process = phonobase.start("export", "last", "-o", "clip.wav")
+    _wait_for("the first bytes", lambda: any(path.stat().st_size for path in folder.iterdir()))
+
+    process.send_signal(signal.SIGTERM)
+    said = finished(process)
+
+    assert (said.code, said.err.strip()) == (130, "phonobase: stopped")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_reader_that_goes_away_is_no_error_to_speak_of(recorded: Program, folder: Path) -> None:

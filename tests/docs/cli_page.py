@@ -21,7 +21,8 @@ What every command says of itself with `--help`.
 How to use them is told by [use.md](use.md).
 
 The result of a command goes to standard output, everything else to standard error.
-The exit code is 0, or 1 where something failed, or 2 where the call was wrong, or 130 where Ctrl-C ended it.
+The exit code is 0, or 1 where something failed, or 2 where the call was wrong,
+or 130 where Ctrl-C or SIGTERM ended it.
 An error is one line that begins with `phonobase: `; a wrong call shows the usage instead.
 
 This page is made by `{REMEDY}`.
