@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import soundfile
+
 from tests.support.postgres import PostgresServer
 from tests.support.pulse import SoundServer
 from tests.support.require import bundled_postgres
