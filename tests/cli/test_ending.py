@@ -71,6 +71,7 @@ def test_a_signal_ends_waiting_for_a_pipe(phonobase: Program) -> None:
     _wait_for("the first commit", lambda: _committed(phonobase.url) >= 1)
 
     process.send_signal(signal.SIGINT)
+    process.wait(PATIENCE_S)  # before the pipe is closed, which would end it too
     finished(process).ok()
 
     assert (phonobase.one().frame_count, phonobase.one().state) == (16_000, State.COMPLETE)
@@ -87,6 +88,7 @@ def test_a_signal_before_anything_came_stores_nothing(phonobase: Program) -> Non
     _wait_for("reading", lambda: fcntl.ioctl(pipe, termios.FIONREAD, unread) == 0 and not any(unread))
 
     process.send_signal(signal.SIGINT)
+    process.wait(PATIENCE_S)  # before the pipe is closed, which would end it too
     said = finished(process)
 
     assert (said.code, said.err.strip()) == (130, "phonobase: stopped")
