@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -109,12 +110,17 @@ class Program:
 
     def start(self, *arguments: object, **settings: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
         """Starts the installed program and does not wait for it."""
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        defaults: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "preexec_fn": heed_ctrl_c,
+        }
         process: Any = subprocess.Popen(
             [PROGRAM, *map(str, arguments)],
             cwd=self.folder,
             env=os.environ | self.env,
-            **streams | settings,
+            **defaults | settings,
         )
         return cast("subprocess.Popen[bytes]", process)
 
@@ -136,6 +142,11 @@ class Program:
             frames = archive.read(recording.id)
         assert frames.dtype == "int16"
         return frames.astype("<i2").tobytes()
+
+
+def heed_ctrl_c() -> None:
+    """Undoes, in a child, what a shell does to whatever it runs in the background: it ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def finished(process: subprocess.Popen[bytes]) -> Outcome:

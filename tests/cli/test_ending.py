@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from phonobase import Archive, State
-from tests.cli.program import PATIENCE_S, PROGRAM, Program, finished
+from tests.cli.program import PATIENCE_S, PROGRAM, Program, finished, heed_ctrl_c
 from tests.store.judge import flac_test
 from tests.support.require import require
 
@@ -156,6 +156,7 @@ def test_ctrl_c_on_a_terminal_ends_a_recording(phonobase: Program) -> None:
     """The key itself, typed into the terminal that the program runs on, ends the recording cleanly."""
     child, screen = pty.fork()
     if child == 0:  # pragma: no cover - another program from here on
+        heed_ctrl_c()
         os.chdir(phonobase.folder)
         os.execve(
             PROGRAM,

@@ -40,7 +40,7 @@ def _run_page(page: str, folder: Path) -> None:
         else:
             program += f"# {page}, line {block.line}\n{block.code}"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-c", program],
         cwd=folder,
         capture_output=True,
         text=True,
