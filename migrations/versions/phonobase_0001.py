@@ -317,6 +317,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_phono_recording"),
     )
+    op.create_index(
+        "ix_phono_recording_open",
+        "phono_recording",
+        ["started_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'recording'"),
+        postgresql_where=sa.text("state = 'recording'"),
+    )
     op.create_index("ix_phono_recording_external_id", "phono_recording", ["external_id"], unique=False)
     op.create_index(
         "ix_phono_recording_source_started_at",

@@ -3,6 +3,7 @@
 The tree, in the manner of the Python database API::
 
     PhonobaseError
+    ├── InvalidDetails             what is said of a recording cannot be stored (a ValueError)
     ├── AudioError                 what was given is not sound that can be stored
     │   ├── UnsupportedFormat      a format, rate or channel count outside the limits (a ValueError)
     │   └── InvalidAudio           bytes or a file that do not hold the sound they promise
@@ -27,6 +28,10 @@ from __future__ import annotations
 
 class PhonobaseError(Exception):
     """Root of every error phonobase raises on purpose."""
+
+
+class InvalidDetails(PhonobaseError, ValueError):
+    """What is said of a recording, or asked for, cannot be stored: a name, a time, a tag."""
 
 
 class AudioError(PhonobaseError):

@@ -10,7 +10,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.orm import Session
 
 from phonobase import Archive, Recording, RecordingRepository, State
-from phonobase.errors import InvalidAudio, RecordingNotFound, StoreError, UnsupportedFormat
+from phonobase.errors import InvalidAudio, InvalidDetails, RecordingNotFound, StoreError, UnsupportedFormat
 from phonobase.store.ids import uuid7
 from phonobase.store.models import Base, RecordingRow
 from tests.store.judge import Program, Raw, frames_of, pcm_of, random_pcm, wait_until
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Engine
+
+    from phonobase.store.recording import Details
 
 PCM = random_pcm(8000, 1, "int16")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -233,11 +235,11 @@ def test_an_open_recording_is_not_deleted(archive: Archive) -> None:
 def test_a_naive_time_is_refused_everywhere(archive: Archive) -> None:
     """A time without a zone could mean anything, so nothing takes it."""
     naive = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - what is refused
-    with pytest.raises(ValueError, match="no time zone"):
+    with pytest.raises(InvalidDetails, match="no time zone"):
         archive.add(PCM, 8000, started_at=naive)
-    with pytest.raises(ValueError, match="no time zone"):
+    with pytest.raises(InvalidDetails, match="no time zone"):
         archive.writer(8000, started_at=naive)
-    with pytest.raises(exc.StatementError, match="no time zone"):
+    with pytest.raises(InvalidDetails, match="no time zone"):
         archive.find(since=naive)
     with archive.reading() as repository, pytest.raises(ValueError, match="no time zone"):
         repository.add_gap("x", naive, naive, "overflow")
@@ -287,7 +289,7 @@ def test_what_people_say_comes_back(archive: Archive) -> None:
 @pytest.mark.parametrize("source", ["", "a\nb", "x" * 201, "\0", "a\x7f", "a\udc80"])
 def test_a_source_without_a_proper_name_is_refused(archive: Archive, source: str) -> None:
     """A source's name has 1 to 200 characters and no control characters."""
-    with pytest.raises(UnsupportedFormat, match="cannot name a source"):
+    with pytest.raises(InvalidDetails, match="cannot name a source"):
         archive.add(PCM, 8000, source=source)
     assert archive.add(PCM, 8000, source="ü" * 200).source == "ü" * 200
 
@@ -320,3 +322,22 @@ def test_ids_sort_by_time() -> None:
     made = [uuid7(time_us) for time_us in times]
     assert made == sorted(made)
     assert [str(each) for each in made] == sorted(str(each) for each in made)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"title": "a\0b"},
+        {"notes": "\udc80"},
+        {"external_id": "\0"},
+        {"tags": {"level": float("nan")}},
+        {"tags": {"a": {1, 2}}},
+        {"tags": {"a": "\0"}},
+        {"capture": {"\udc80": 1}},
+    ],
+)
+def test_what_a_database_would_refuse_or_alter_is_refused(archive: Archive, details: Details) -> None:
+    """Text that is no text and tags that are no JSON are refused alike on both databases, and in words."""
+    with pytest.raises(InvalidDetails, match=r"character|JSON"):
+        archive.add(PCM, 8000, **details)
+    assert archive.find() == []

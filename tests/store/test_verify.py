@@ -160,7 +160,40 @@ def test_audio_changed_together_with_all_hashes_but_one(victim: Victim) -> None:
     victim.put("phono_chunk", "byte_count", seq, len(data))
     victim.change("byte_count", first_byte + len(data))
     victim.change("chain_head", link)
-    assert victim.faults() == [(None, "its pcm_sha256 is not that of its chunks")]
+    assert victim.faults()[0] == (None, "its pcm_sha256 is not that of its chunks")
+    assert set(victim.seqs()) == {None, seq}  # the outline tells where
+
+
+@pytest.mark.parametrize("column", ["peak_dbfs", "rms_dbfs"])
+def test_a_loud_clip_made_quiet(victim: Victim, column: str) -> None:
+    """A level that is not that of the sound is found, of a chunk and of the recording."""
+    before = victim.get("phono_chunk", column, 2)
+    victim.put("phono_chunk", column, 2, before - 20)
+    assert victim.faults() == [(2, "its level is not that of its sound")]
+    victim.put("phono_chunk", column, 2, before)
+    victim.change(column, -60.0)
+    assert victim.faults() == [(None, f"its {column} is not that of its chunks")]
+
+
+def test_an_outline_of_other_sound(victim: Victim) -> None:
+    """A waveform that shows something else than the sound is found."""
+    victim.put("phono_chunk", "peaks", 2, _flipped(victim.get("phono_chunk", "peaks", 2)))
+    assert victim.faults() == [(2, "its peaks are not the outline of its sound")]
+
+
+def test_what_follows_from_the_sound(victim: Victim) -> None:
+    """An end, a number of clipped frames or a media type that does not fit the sound is found."""
+    row = victim.archive.get(victim.id)
+    for column, value in {
+        "ended_at": _stored(victim, row.ended_at + timedelta(microseconds=1)),
+        "clipped_frames": row.clipped_frames + 1,
+        "media_type": "audio/ogg",
+    }.items():
+        before = {"ended_at": _stored(victim, row.ended_at)}.get(column, getattr(row, column))
+        victim.change(column, value)
+        assert victim.faults() == [(None, f"its {column} is not that of its chunks")]
+        victim.change(column, before)
+    assert victim.faults() == []
 
 
 @pytest.mark.parametrize("column", ["header", "header_sha256"])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import JSON, BigInteger, DateTime, Integer, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
+from phonobase.errors import InvalidDetails
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
@@ -28,7 +30,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Refuse naive values, store the others in UTC."""
         if value is None:
             return None
-        return _aware(value).astimezone(UTC)
+        return with_zone(value).astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002
         """Give back what SQLite forgot: that it is UTC."""
@@ -40,7 +42,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def to_us(moment: datetime) -> int:
     """Return a moment as microseconds since 1970-01-01 UTC, exactly."""
-    return (_aware(moment) - _EPOCH) // timedelta(microseconds=1)
+    return (with_zone(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_us(time_us: int) -> datetime:
@@ -48,7 +50,12 @@ def from_us(time_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time_us)
 
 
-def _aware(moment: datetime) -> datetime:
+def with_zone(moment: datetime) -> datetime:
+    """Return a moment that has a time zone.
+
+    Raises:
+        InvalidDetails: It has none, so nobody knows when it is.
+    """
     if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone; pass datetime.now(UTC) or .astimezone()")
+        raise InvalidDetails(f"{moment!r} has no time zone; pass datetime.now(UTC), or .astimezone() of it")
     return moment

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -84,6 +85,13 @@ class RecordingRow(Base):
         Index(None, "started_at"),
         Index(None, "source", "started_at"),
         Index(None, "external_id"),
+        # The few that are open, for whoever closes what a recorder that died left behind.
+        Index(
+            "ix_phono_recording_open",
+            "started_at",
+            sqlite_where=text("state = 'recording'"),
+            postgresql_where=text("state = 'recording'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from phonobase.audio import encoding as encodings
-from phonobase.errors import UnsupportedFormat
+from phonobase.errors import InvalidDetails, UnsupportedFormat
 from phonobase.pcm import AudioFormat, parse_sample_format
-from phonobase.store.columns import to_us
+from phonobase.store.columns import to_us, with_zone
 from phonobase.store.ids import uuid7
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ DEFAULT_SOURCE = "default"
 MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
 
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
@@ -165,18 +167,14 @@ def new_recording(
         details: What else is to be said of it.
 
     Raises:
-        UnsupportedFormat: The encoding cannot hold the format, or the source's name is not one.
-        ValueError: started_at has no time zone.
+        UnsupportedFormat: The encoding cannot hold the format.
+        InvalidDetails: A name, a time or a tag cannot be stored.
     """
     source = details.get("source", DEFAULT_SOURCE)
     if not _SOURCE.fullmatch(source):
-        raise UnsupportedFormat(
-            f"{source!r} cannot name a source; use 1 to 200 characters without line breaks"
-        )
-    moment = details.get("started_at") or datetime.now(UTC)
-    if moment.tzinfo is None:
-        raise ValueError(f"started_at {moment!r} has no time zone; pass .astimezone() of it")
-    moment = moment.astimezone(UTC)
+        raise InvalidDetails(f"{source!r} cannot name a source; use 1 to 200 characters without line breaks")
+    _check_storable(details)
+    moment = with_zone(details.get("started_at") or datetime.now(UTC)).astimezone(UTC)
     recording_id = uuid7(to_us(moment))
     return NewRecording(
         id=recording_id,
@@ -192,6 +190,20 @@ def new_recording(
         external_id=details.get("external_id"),
         capture=details.get("capture", {}),
     )
+
+
+def _check_storable(details: Details) -> None:
+    """Raise InvalidDetails for what one of the databases would refuse, or alter."""
+    for name in ("title", "notes", "external_id"):
+        if _UNSTORABLE.search(str(details.get(name) or "")):
+            raise InvalidDetails(f"the {name} holds a character that no text may hold; leave it out")
+    for name in ("tags", "capture"):
+        try:
+            text = json.dumps(details.get(name, {}), default=dict, allow_nan=False, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidDetails(f"{name} must be names with JSON values: {error}") from error
+        if _UNSTORABLE.search(text) or "\\u0000" in text:
+            raise InvalidDetails(f"{name} hold a character that no text may hold; leave it out")
 
 
 def audio_format(samplerate: int, channels: int, sample_format: str) -> AudioFormat:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phonobase.audio import encoding as encodings
@@ -17,23 +18,28 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 SILENT_FOR = timedelta(seconds=60)
-"""A recording that was committed to within this time may have a recorder that is alive."""
+"""A recorder elsewhere that committed within this time may be alive."""
+
+_START_TIME = 22
+"""The place of a process's start time in its stat file, counted from 1 (proc(5))."""
 
 
-def recorder_facts() -> dict[str, str | int]:
+def recorder_facts() -> dict[str, str | int | None]:
     """Return what tells later whether this process still lives, to be kept with a recording."""
-    return {"host": platform.node(), "pid": os.getpid()}
+    pid = os.getpid()
+    return {"host": platform.node(), "pid": pid, "process": _birth(pid)}
 
 
 def may_be_live(recording: Recording, now: datetime | None = None) -> bool:
     """Whether somebody may still be writing an open recording.
 
-    Nobody is where nothing was committed for a minute, or where the recorder ran on this machine and its
-    process is gone.
+    Where the recorder ran on this machine, its process tells. Elsewhere it may be alive as long as it
+    committed something within the last minute.
     """
-    recent = (now or datetime.now(UTC)) - recording.committed_at < SILENT_FOR
-    here = recording.capture.get("host") == platform.node()
-    return recent and not (here and _is_gone(recording.capture.get("pid")))
+    pid, process = recording.capture.get("pid"), recording.capture.get("process")
+    if recording.capture.get("host") == platform.node() and isinstance(pid, int) and process is not None:
+        return bool(process == _birth(pid))
+    return (now or datetime.now(UTC)) - recording.committed_at < SILENT_FOR
 
 
 def closing(stored: StoredChunks) -> tuple[bytes, bytes]:
@@ -58,13 +64,15 @@ def closing(stored: StoredChunks) -> tuple[bytes, bytes]:
     return header, sha256.digest()
 
 
-def _is_gone(pid: object) -> bool:
-    if not isinstance(pid, int):
-        return False
+def _birth(pid: int) -> str | None:
+    """Return what tells a process from others that had its number before, or have it after a restart.
+
+    None, where it is gone, or where the system does not say: only Linux does.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # Behind the name, which may hold anything, stand the fields from the third on.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return f"{boot}/{fields[_START_TIME - 3]}" if fields[0] != "Z" else None

@@ -20,7 +20,7 @@ from phonobase.errors import (
 )
 from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.chunks import StoredChunks
-from phonobase.store.columns import to_us
+from phonobase.store.columns import to_us, with_zone
 from phonobase.store.draft import Draft
 from phonobase.store.file import open_file
 from phonobase.store.ids import uuid7
@@ -65,9 +65,10 @@ _UPDATE_OPEN = sa.update(_RECORDING).where(
 
 _CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
     "source": lambda name: RecordingRow.source == name,
-    "state": lambda state: RecordingRow.state == state,
-    "since": lambda moment: RecordingRow.started_at >= moment,
-    "until": lambda moment: RecordingRow.started_at < moment,
+    # As a literal: a partial index is used only where its condition can be seen.
+    "state": lambda state: RecordingRow.state == sa.bindparam(None, str(state), literal_execute=True),
+    "since": lambda moment: RecordingRow.started_at >= with_zone(moment),
+    "until": lambda moment: RecordingRow.started_at < with_zone(moment),
     "external_id": lambda name: RecordingRow.external_id == name,
 }
 

@@ -126,8 +126,10 @@ def include_name(
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        before = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{before}'")
     elif not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     found = _current(connection)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import func, select
@@ -11,6 +13,8 @@ from sqlalchemy import func, select
 from phonobase.audio import chain
 from phonobase.audio import encoding as encodings
 from phonobase.audio.cut import MAX_CHUNK_BYTES
+from phonobase.audio.level import Level, measure
+from phonobase.audio.peaks import envelope
 from phonobase.errors import CorruptRecording
 from phonobase.pcm import to_bytes
 from phonobase.store.chunks import BATCH_BYTES, StoredChunk, decode_run
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
 _Joined: TypeAlias = Any
@@ -98,6 +103,9 @@ _BATCH = (
         ChunkRow.byte_count,
         ChunkRow.sha256,
         ChunkRow.chain,
+        ChunkRow.peak_dbfs,
+        ChunkRow.rms_dbfs,
+        ChunkRow.peaks,
         AudioRow.data,
     )
     .outerjoin(
@@ -155,6 +163,8 @@ class _Walk:
         # A link may stand on what is stored before it or on what should be: one fault is named once.
         self._links = {start}
         self._head = start
+        self._level = Level()
+        self._outline_faults: list[Fault] = []
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
     def take(self, rows: list[_Joined]) -> None:
@@ -177,9 +187,16 @@ class _Walk:
         self._compare("frame_count", recording.frame_count, self._frame)
         self._compare("byte_count", recording.byte_count, self._byte)
         self._compare("header_sha256", recording.header_sha256, _sha256(recording.header))
-        if self.decodes and not self.faults:
+        if self.faults:
+            return
+        self._compare("media_type", recording.media_type, recording.encoding.media_type)
+        duration = timedelta(microseconds=recording.format.microseconds(recording.frame_count))
+        self._compare("ended_at", recording.ended_at, recording.started_at + duration)
+        if self.decodes:
             self._compare("pcm_sha256", recording.pcm_sha256, self._sha256.digest())
-        self._check_header()
+            self._check_level()
+        if not self.faults:
+            self._check_header()
 
     def _check_place(self, row: _Joined) -> None:
         if row.seq >= self._recording.chunk_count:
@@ -225,11 +242,28 @@ class _Walk:
         pcm = to_bytes(frames, self._recording.format.sample_format)
         self._sha256.update(pcm)
         self._md5.update(pcm)
+        for row in rows:
+            start = row.first_frame - rows[0].first_frame
+            self._check_outline(row, frames[start : start + row.frame_count])
+
+    def _check_outline(self, row: _Joined, frames: Frames) -> None:
+        form = self._recording.format.sample_format
+        level = measure(frames, form)
+        self._level += level
+        if row.peaks != envelope(frames, form):
+            self._outline_faults.append(Fault(row.seq, "its peaks are not the outline of its sound"))
+        if not (_close(row.peak_dbfs, level.peak_dbfs) and _close(row.rms_dbfs, level.rms_dbfs)):
+            self._outline_faults.append(Fault(row.seq, "its level is not that of its sound"))
+
+    def _check_level(self) -> None:
+        self.faults += self._outline_faults
+        self._compare("clipped_frames", self._recording.clipped_frames, self._level.clipped_frames)
+        for name in ("peak_dbfs", "rms_dbfs"):
+            if not _close(getattr(self._recording, name), getattr(self._level, name)):
+                self._fault(None, f"its {name} is not that of its chunks")
 
     def _check_header(self) -> None:
         """The header must be the one that the sound asks for."""
-        if self.faults:
-            return
         recording = self._recording
         should = encodings.header(
             recording.encoding,
@@ -248,6 +282,11 @@ class _Walk:
 
     def _fault(self, seq: int | None, message: str) -> None:
         self.faults.append(Fault(seq, message))
+
+
+def _close(stored: float, measured: float) -> bool:
+    """Whether two levels are the same but for the last digits, which depend on the processor."""
+    return math.isclose(stored, measured, abs_tol=1e-6)
 
 
 def _sha256(data: bytes) -> bytes:
