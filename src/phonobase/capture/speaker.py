@@ -41,6 +41,10 @@ class Speaker:
                 )
                 self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
+            if not any(found["max_output_channels"] for found in sounddevice.query_devices()):
+                raise DeviceUnavailable(
+                    "no loudspeaker: connect one, or play elsewhere what phonobase export writes"
+                ) from error
             raise DeviceUnavailable(
                 f"no loudspeaker plays {audio_format}: {' '.join(str(error).split())}; "
                 "write it to a file with phonobase export, and play that"

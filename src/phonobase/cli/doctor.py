@@ -36,7 +36,10 @@ class _Finding:
 @json_option
 @pass_settings
 def command(settings: Settings, *, as_json: bool) -> None:
-    """Say what is missing on this machine and how to get it; exit 1 where something is."""
+    """Say what is missing on this machine and how to get it.
+
+    Exits 1 where something is.
+    """
     findings = [_devices(), _codec(), *_database(settings.db)]
     if as_json:
         print_json([asdict(finding) for finding in findings])

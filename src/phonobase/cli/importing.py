@@ -12,6 +12,8 @@ from phonobase.cli.options import (
     Settings,
     dtype_option,
     encoding_option,
+    external_id_option,
+    notes_option,
     pass_settings,
     source_option,
     tag_option,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 @dtype_option
 @encoding_option
 @title_option
+@notes_option
+@external_id_option
 @tag_option
 @pass_settings
 def command(
@@ -45,6 +49,8 @@ def command(
     dtype: str | None,
     encoding: str | None,
     title: str | None,
+    notes: str | None,
+    external_id: str | None,
     tags: tuple[tuple[str, str], ...],
 ) -> None:
     """Store audio files, each whole or not at all, and print their IDs.
@@ -67,6 +73,8 @@ def command(
                         sample_format=SampleFormat(dtype) if dtype else None,
                         encoding=encoding,
                         title=title or path.name,
+                        notes=notes,
+                        external_id=external_id,
                         tags=dict(tags),
                         on_frames=done,
                     )

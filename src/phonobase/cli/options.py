@@ -46,6 +46,9 @@ class Duration(click.ParamType[Fraction]):
 
     name = "duration"
 
+    def __init__(self, *, may_be_zero: bool = False) -> None:
+        self._may_be_zero = may_be_zero
+
     def convert(
         self,
         value: Any,
@@ -59,7 +62,7 @@ class Duration(click.ParamType[Fraction]):
         if match is None:
             self.fail(f"{value!r} is no duration; write seconds, or 90s, 15m, 1h", param, ctx)
         seconds = Fraction(match[1]) * _UNITS[match[2]]
-        if not seconds:
+        if not seconds and not self._may_be_zero:
             self.fail(f"{value!r} is no time at all; write more than 0", param, ctx)
         if seconds > _LONGEST_S:
             self.fail(f"{value!r} is more than a hundred years; write less", param, ctx)
@@ -140,6 +143,8 @@ source_option = click.option(
     "--source", default="default", show_default=True, help="Where the sound comes from."
 )
 title_option = click.option("--title", help="What to call it.")
+notes_option = click.option("--notes", help="More to say of it.")
+external_id_option = click.option("--external-id", help="What it is called elsewhere: an order, a call.")
 tag_option = click.option(
     "--tag", "tags", type=Tag(), multiple=True, help="A tag to search by; may be given again."
 )

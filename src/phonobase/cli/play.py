@@ -14,7 +14,9 @@ from phonobase.cli.output import progress_bar
 
 @click.command("play")
 @id_argument
-@click.option("--from", "start", type=Duration(), help="Where to begin.  [default: the beginning]")
+@click.option(
+    "--from", "start", type=Duration(may_be_zero=True), help="Where to begin.  [default: the beginning]"
+)
 @click.option("--duration", "length", type=Duration(), help="How long.  [default: to the end]")
 @click.option("--device", help="Which output: its number, its name or a part of that.")
 @pass_settings

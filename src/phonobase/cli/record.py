@@ -21,7 +21,9 @@ from phonobase.cli.options import (
     Duration,
     dtype_option,
     encoding_option,
+    external_id_option,
     in_frames,
+    notes_option,
     pass_settings,
     source_option,
     tag_option,
@@ -64,6 +66,8 @@ _RATE, _CHANNELS, _DTYPE = 44_100, 1, "int16"
 @encoding_option
 @click.option("--chunk", type=Duration(), default="2s", show_default=True, help="How much to commit at once.")
 @title_option
+@notes_option
+@external_id_option
 @tag_option
 @click.option(
     "--realtime/--no-realtime",
@@ -83,6 +87,8 @@ def command(
     encoding: str | None,
     chunk: Fraction,
     title: str | None,
+    notes: str | None,
+    external_id: str | None,
     tags: tuple[tuple[str, str], ...],
     realtime: bool | None,
 ) -> None:
@@ -99,7 +105,14 @@ def command(
         settings = Settings(
             frame_count=None if length is None else in_frames(length, form.sample_rate),
             chunk_seconds=float(chunk),
-            details={"source": source, "encoding": encoding, "title": title, "tags": dict(tags)},
+            details={
+                "source": source,
+                "encoding": encoding,
+                "title": title,
+                "notes": notes,
+                "external_id": external_id,
+                "tags": dict(tags),
+            },
         )
         _check(form, settings)
         _record(program, input_, settings)
@@ -183,6 +196,8 @@ def _report(recorder: Recorder) -> None:
         chunks = counted(recording.chunk_count, "chunk")
         note(f"{recording.state}: {duration(recording.seconds)} ({recording.frame_count} frames, {chunks})")
         click.echo(recording.id.hex)
+    if recorder.left_open is not None:
+        note(f"left open, with what was committed: {recorder.left_open.hex}; close it: phonobase recover")
     if recorder.overflows:
         note(
             f"the device lost sound {counted(recorder.overflows, 'time')} before it was fetched; "

@@ -19,7 +19,7 @@ def command(settings: Settings) -> None:
     """Close the recordings whose recorder died, and print their IDs.
 
     They keep everything that was committed and become "interrupted". A recording is left alone while its
-    recorder may be alive: its process is there, or it ran elsewhere and committed within a minute.
+    recorder may be alive: its process is there or, where that cannot be told, it committed within a minute.
     """
     with settings.archive() as archive:
         closed = archive.recover(_say_if_live)

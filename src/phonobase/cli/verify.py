@@ -15,10 +15,10 @@ from phonobase.store.verify import Verification
 @json_option
 @pass_settings
 def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
-    """Re-read every byte and say what is not as it was recorded; exit 1 where something is not.
+    """Re-read every byte and say what is not as it was recorded.
 
-    Hashes and the chain are computed anew and the sound is decoded and compared. All recordings, where no
-    ID is given.
+    Exits 1 where something is not. Hashes and the chain are computed anew, and the sound is decoded and
+    compared. All recordings, where no ID is given.
     """
     with settings.archive() as archive:
         found = (

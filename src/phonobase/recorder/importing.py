@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Unpack
 
 from phonobase.capture.file import FileInput
-from phonobase.errors import UnsupportedFormat
+from phonobase.errors import StoreError, UnsupportedFormat
 from phonobase.store.recording import MAX_SECONDS, Details, Recording
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def import_file(
                     writer.write(block.frames)
                     on_frames(len(block.frames))
             except BaseException:
-                writer.discard()
+                # Where even this fails, what failed first must be said; recover() closes the rest.
+                with contextlib.suppress(StoreError):
+                    writer.discard()
                 raise
             return writer.close()
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from phonobase.audio.level import Level, measure
 from phonobase.capture.limit import limited
+from phonobase.errors import StoreError
 from phonobase.store.columns import from_us
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.recording import MAX_SECONDS, Details, Recording, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from uuid import UUID
 
     from phonobase.capture.block import Block, Input
     from phonobase.store.archive import Archive
@@ -58,6 +60,8 @@ class Recorder:
         self._writer: RecordingWriter | None = None
         self.recordings: list[Recording] = []
         """What was recorded, also where ``run`` raised."""
+        self.left_open: UUID | None = None
+        """The recording that could not be closed, because the archive failed; ``recover`` closes it."""
         self.overflows = 0
         """How often the input lost sound because it was not fetched in time."""
 
@@ -112,8 +116,13 @@ class Recorder:
 
     def _end(self, state: State) -> None:
         writer, self._writer = self._writer, None
-        if writer is not None and writer.frames_written:
+        if writer is None or not writer.frames_written:
+            return
+        try:
             self.recordings.append(writer.close(state))
+        except StoreError:
+            self.left_open = writer.id if writer.frames_committed else None
+            raise
 
 
 def _split_at_multiples(blocks: Iterable[Block], size: int) -> Iterator[Block]:

@@ -73,8 +73,9 @@ def fetch_audio_in_binary(engine: Engine) -> None:
 
 
 def shown(bind: Engine | Connection) -> str:
-    """Return a bind's URL for people to read, without its password."""
-    return bind.engine.url.render_as_string(hide_password=True)
+    """Return a bind's URL for people to read and paste: without the password, which is theirs to add."""
+    url = bind.engine.url
+    return url._replace(drivername=url.get_backend_name(), password=None).render_as_string()
 
 
 @contextlib.contextmanager
@@ -174,4 +175,6 @@ def _in_plain_words(error: exc.DBAPIError, url: str) -> DatabaseUnavailable | St
 
 
 def _full(url: str) -> StorageFull:
-    return StorageFull(f"{url}: the disk is full; what was committed is safe, make room and go on")
+    return StorageFull(
+        f"{url}: the disk is full; what was committed is safe: make room, then run phonobase recover"
+    )

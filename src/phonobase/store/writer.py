@@ -137,8 +137,9 @@ class RecordingWriter:
     def discard(self) -> None:
         """Take back what was committed: the recording leaves no trace."""
         self._end()
-        with self._transaction() as repository:
-            repository.discard(self.id)
+        if self.frames_committed:
+            with self._transaction() as repository:
+                repository.discard(self.id)
 
     def __enter__(self) -> Self:
         return self
