@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from phonobase.audio.cut import Cut
+    from phonobase.audio.seal import Chunk
     from phonobase.store.recording import NewRecording, Recording
     from phonobase.store.repository import RecordingRepository
 
-_CUTS_WAITING = 4
-"""Cuts that may wait for the database before write() does. What waits is committed together: live sound
-as it comes, an import many chunks at a time."""
+_CUTS_WAITING = 6
+"""Cuts that may wait for the committing thread before write() does."""
+
+_CHUNKS_TOGETHER = 8
+_COMMIT_EVERY_S = 0.1
+"""Sound that comes faster than it was made is committed so many chunks at once, or so often; live sound,
+whose chunks come seconds apart, at once."""
 
 
 class RecordingWriter:
@@ -63,6 +69,7 @@ class RecordingWriter:
         self._error: BaseException | None = None
         self._ended = False
         self._last_cut_taken = False
+        self._committed_s = -_COMMIT_EVERY_S
         self._closed: Recording | None = None
         self._committer = threading.Thread(
             target=self._commit_all, name=f"phonobase-commit-{new.id.hex[-8:]}", daemon=True
@@ -179,26 +186,30 @@ class RecordingWriter:
 
     def _commit_all(self) -> None:
         try:
-            while cuts := self._waiting():
-                chunks = [self._draft.seal(cut) for cut in cuts]
+            while chunks := self._next_chunks():
                 committed = self._draft.totals.frame_count
                 with self._transaction() as repository:
                     repository.append(self._draft, chunks)
                     self._list_gaps(repository, committed)
                 self.frames_committed = committed
+                self._committed_s = time.monotonic()
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._error = error
 
-    def _waiting(self) -> list[Cut]:
-        """Wait for cuts and return all there are; none, once the sound has ended."""
-        cuts: list[Cut] = []
-        while not self._last_cut_taken and (not cuts or not self._cuts.empty()):
-            cut = self._cuts.get()
+    def _next_chunks(self) -> list[Chunk]:
+        """Wait for cuts and return the chunks to commit together; none, once the sound has ended."""
+        chunks: list[Chunk] = []
+        due_s = self._committed_s + _COMMIT_EVERY_S
+        while not self._last_cut_taken and len(chunks) < _CHUNKS_TOGETHER:
+            try:
+                cut = self._cuts.get(timeout=max(0.0, due_s - time.monotonic()) if chunks else None)
+            except queue.Empty:
+                break
             if cut is None:
                 self._last_cut_taken = True
             else:
-                cuts.append(cut)
-        return cuts
+                chunks.append(self._draft.seal(cut))
+        return chunks
 
     def _list_gaps(self, repository: RecordingRepository, before_frame: int) -> None:
         """List the gaps that lie before a frame; the recording must be there for them to lie in it."""
