@@ -9,12 +9,14 @@ from phonobase.capture.seed import record_audio_to_bytes
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.archive import Archive
-from phonobase.store.recording import Recording, State
+from phonobase.store.recording import Conditions, Details, Recording, State
 from phonobase.store.repository import RecordingRepository
 
 __all__ = [
     "Archive",
     "AudioFormat",
+    "Conditions",
+    "Details",
     "PhonobaseError",
     "Recording",
     "RecordingRepository",

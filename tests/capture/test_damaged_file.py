@@ -60,10 +60,20 @@ def test_the_refusal_says_how_to_keep_what_is_there(tmp_path: Path) -> None:
     )
 
 
-def test_what_stands_behind_the_sound_is_not_sound(tmp_path: Path) -> None:
-    """A WAV that declares less than the file holds has as many frames as it declares."""
+@pytest.mark.parametrize("declared", [2, 100, 80_000, 159_998])
+def test_a_wav_that_declares_too_little_is_refused(tmp_path: Path, declared: int) -> None:
+    """Sound behind the declared end is neither lost nor taken for a chunk: the way to all of it is named."""
     path = tmp_path / "sound.wav"
-    path.write_bytes(_written(path, "WAV") + b"\x01garbage" * 1000)
+    path.write_bytes(_with_data_size(_written(path, "WAV"), declared) + bytes(10))
+    with pytest.raises(InvalidAudio, match=f"declares {declared} bytes of sound and holds .*ignore_length"):
+        FileInput(path)
+
+
+def test_chunks_behind_the_sound_are_not_sound(tmp_path: Path) -> None:
+    """What other programs write behind the sound does no harm, nor does a last byte to make it even."""
+    path = tmp_path / "sound.wav"
+    chunk = b"LIST" + (11).to_bytes(4, "little") + b"INFOnotsound"
+    path.write_bytes(_written(path, "WAV") + chunk + b"cue " + bytes(4) + b"\0")
     source = FileInput(path)
     frames = np.concatenate([block.frames for block in source.blocks()])
     source.close()
@@ -108,9 +118,7 @@ def test_of_a_cut_flac_every_whole_frame_comes(tmp_path: Path, block_frames: int
     judged = subprocess.run([*decode, *form, str(path)], capture_output=True, check=False).stdout
     assert len(frames) % block_frames == 0
     assert frames.tobytes() == judged == SIGNAL[: len(frames)].tobytes()
-    assert message == (
-        f"{path} ends after {len(frames)} of 40000 frames; those are there, copy it again from where it came"
-    )
+    assert message == (f"{path} ends after {len(frames)} of 40000 frames; copy it again from where it came")
 
 
 def test_of_a_damaged_flac_all_before_the_damage_comes(tmp_path: Path) -> None:

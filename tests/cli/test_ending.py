@@ -44,7 +44,7 @@ def _record_until_committed(phonobase: Program, chunks: int = 2) -> subprocess.P
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_recording_cleanly(phonobase_on_both: Program, number: signal.Signals) -> None:
     """Ctrl-C, and what a service manager sends, leave a complete and playable recording, and exit 0."""
     phonobase = phonobase_on_both

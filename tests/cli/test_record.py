@@ -169,7 +169,7 @@ def test_without_a_terminal_progress_is_plain_lines(
     said = phonobase("record", "--input", "tone", "--duration", "1").ok()
 
     first, *between, last = said.err.splitlines()
-    assert first.startswith("recording default from input=tone")
+    assert first.startswith("recording default from tone")
     assert last == "complete: 0:00:01.000 (44100 frames, 1 chunk)"
     assert set(between) <= {"0:00:00  -12.0 dBFS peak", "0:00:01  -12.0 dBFS peak"}
     assert between

@@ -136,7 +136,7 @@ def test_somebody_else_ends_the_recording(
     writer.write(SAMPLES[: 3 * CHUNK])
     wait_until(lambda: writer.frames_committed >= 2 * CHUNK)
     meddle(archive, raw, writer)
-    with pytest.raises(RecordingClosed, match="closed or deleted by another program"):
+    with pytest.raises(RecordingClosed, match="closed, deleted or continued by another program"):
         _record(writer, [SAMPLES[:CHUNK]] * 1000)
     counted = raw.rows("SELECT chunk_count FROM phono_recording WHERE id = ?", writer.id.hex) or [(0,)]
     for table in ("phono_chunk", "phono_audio"):
@@ -366,7 +366,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "song.db"
     garbage = b"RIFF" + random_pcm(4000, 1, "int16")
     path.write_bytes(garbage)
-    with pytest.raises(DatabaseUnavailable, match="not an SQLite database; name another") as caught:
+    with pytest.raises(DatabaseUnavailable, match="file is not a database; name another") as caught:
         Archive(f"sqlite:///{path}")
     assert len(str(caught.value).splitlines()) == 1
     assert path.read_bytes() == garbage

@@ -96,6 +96,11 @@ def header(
     return wav.header(audio_format, frame_count)
 
 
+def is_whole(encoding: Encoding, head: bytes) -> bool:
+    """Whether a header has all its parts and nothing behind them."""
+    return encoding is not Encoding.FLAC or flac.header_bytes(head) == len(head)
+
+
 def essence(encoding: Encoding, head: bytes) -> bytes:
     """Return the part of a header that follows from the sound; what a file says of itself comes behind."""
     return head[: flac.STREAMINFO_END] if encoding is Encoding.FLAC else head

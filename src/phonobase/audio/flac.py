@@ -166,7 +166,7 @@ class _Sink:
             self._frames.append(block)
         else:
             self.header += block
-            self._header_complete = _is_complete(self.header)
+            self._header_complete = header_bytes(self.header) is not None
         self._position += len(block)
         self._end = max(self._end, self._position)
         return len(block)
@@ -191,12 +191,15 @@ def _block_head(kind: int, body: bytes) -> bytes:
     return bytes([kind]) + len(body).to_bytes(3, "big")
 
 
-def _is_complete(head: bytearray) -> bool:
-    """Whether all metadata blocks that were announced are there (RFC 9639, section 8.1)."""
+def header_bytes(head: bytes | bytearray) -> int | None:
+    """Return where the metadata blocks that a stream begins with end; None where some are missing.
+
+    The last one says that it is (RFC 9639, section 8.1).
+    """
     position = len(_MARKER)
     while position + 4 <= len(head):
         last = head[position] & _LAST_BLOCK
         position += 4 + int.from_bytes(head[position + 1 : position + 4], "big")
         if last:
-            return position <= len(head)
-    return False
+            return position if position <= len(head) else None
+    return None

@@ -28,7 +28,10 @@ def envelope(frames: Frames, sample_format: SampleFormat) -> bytes:
         low = np.concatenate([low, frames[whole:].min(axis=0, keepdims=True)])
         high = np.concatenate([high, frames[whole:].max(axis=0, keepdims=True)])
     scale = 128 / sample_format.full_scale
-    points = np.stack([np.floor(low * scale), np.ceil(high * scale)], axis=-1)
+    # In float64: the largest float32 would become infinite.
+    points = np.stack(
+        [np.floor(low.astype(np.float64) * scale), np.ceil(high.astype(np.float64) * scale)], axis=-1
+    )
     return points.clip(-128, 127).astype(np.int8).tobytes()
 
 

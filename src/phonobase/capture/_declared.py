@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from phonobase.capture._riff import means_until_the_end
@@ -19,6 +19,7 @@ _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _SOX_AIFF_UNKNOWN = 0x7F000008
 _ENDLESS = 1 << 62
 _MAX_CHUNKS = 100_000
+_CHUNK_HEAD_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,12 @@ class SoundBytes:
     Attributes:
         declared: As the header has it; None where it leaves that open.
         present: From where the sound begins to the end of the file.
+        stray: Whether behind the declared sound comes something that is no chunk, and so may be sound.
     """
 
     declared: int | None
     present: int
+    stray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def _walk(file: BinaryIO, layout: _Chunks, end: int) -> SoundBytes | None:
     position = layout.first
     long_size = 0
     for _ in range(_MAX_CHUNKS):
+        if position > end:
+            return None
         file.seek(position)
         head = file.read(head_bytes)
         if len(head) < head_bytes:
@@ -85,9 +90,24 @@ def _walk(file: BinaryIO, layout: _Chunks, end: int) -> SoundBytes | None:
         if kind == b"ds64":
             long_size = int.from_bytes(file.read(16)[8:], "little")  # behind the size of it all
         if kind == layout.data_id:
-            return _compared(long_size or size, position, end)
+            found = _compared(long_size or size, position, end)
+            if layout is _RIFF and found.declared is not None:
+                behind = position + found.declared + found.declared % 2
+                return replace(found, stray=_is_stray(file, behind, end))
+            return found
         position += -(-size // layout.align) * layout.align
     return None
+
+
+def _is_stray(file: BinaryIO, position: int, end: int) -> bool:
+    """Whether the rest of a RIFF file is no sequence of chunks."""
+    while end - position >= _CHUNK_HEAD_BYTES:
+        file.seek(position)
+        kind, size = struct.unpack("<4sI", file.read(_CHUNK_HEAD_BYTES))
+        position += _CHUNK_HEAD_BYTES + size + size % 2
+        if not kind.isascii() or not kind.decode().isprintable() or position > end + 1:
+            return True
+    return False
 
 
 def _compared(size: int, begin: int, end: int) -> SoundBytes:

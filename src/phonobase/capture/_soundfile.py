@@ -131,12 +131,11 @@ class SoundReader:
         declared = f"{done} of {self.frame_count}" if self.frame_count else str(done)
         if at_end:
             return TruncatedAudio(
-                f"{self._path} ends after {declared} frames; those are there, copy it again "
-                "from where it came"
+                f"{self._path} ends after {declared} frames; copy it again from where it came"
             )
         return InvalidAudio(
             f"{self._path} does not decode after {declared} frames ({why.rstrip('.')}); "
-            "those are there, copy it again from where it came"
+            "copy it again from where it came"
         )
 
 

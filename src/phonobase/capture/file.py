@@ -126,7 +126,15 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _check_size(size: SoundBytes | None, file: BinaryIO, path: Path) -> None:
-    if size is None or size.declared is None or size.declared <= size.present:
+    if size is None or size.declared is None:
+        return
+    if size.stray:
+        raise InvalidAudio(
+            f"{path} declares {size.declared} bytes of sound and holds {size.present}, and what is behind "
+            f"is no chunk; if it is sound, send all: ffmpeg -ignore_length 1 -i {path} -f wav - | "
+            "phonobase record --input -"
+        )
+    if size.declared <= size.present:
         return
     file.seek(0)
     streams = is_wav(file.read(12))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from phonobase.store.recording import Recording
 
+_NAME_BYTES = 100
 _STDOUT = Path("-")
 
 
@@ -60,6 +61,7 @@ def command(settings: Settings, recording_ids: tuple[str, ...], output: Path | N
 
 def _name(recording: Recording) -> str:
     source = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in recording.source)
+    source = source.encode()[:_NAME_BYTES].decode(errors="ignore")
     moment = recording.started_at.strftime("%Y%m%dT%H%M%SZ")
     return f"{source}_{moment}_{recording.id.hex[-8:]}{recording.encoding.suffix}"
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @source_option
 @click.option(
-    "--started-at", type=Moment(), help="When the first began.  [default: the file's time less its duration]"
+    "--started-at",
+    type=Moment(),
+    help="When it began, for one file.  [default: the file's time less its duration]",
 )
 @dtype_option
 @encoding_option

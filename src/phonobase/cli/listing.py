@@ -17,6 +17,7 @@ from phonobase.cli.output import (
     note,
     print_json,
     print_table,
+    printable,
     short_id,
 )
 from phonobase.errors import RecordingNotFound
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 @click.option("--state", type=click.Choice([str(state) for state in State]), help="Only in this state.")
 @click.option("--since", type=Moment(), help="Only those that began at this time or later.")
 @click.option("--until", type=Moment(), help="Only those that began before this time.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="At most so many."
+)
+@click.option("--external-id", help="Only those called so elsewhere.")
 @json_option
 @pass_settings
 def command(
@@ -41,6 +45,7 @@ def command(
     since: datetime | None,
     until: datetime | None,
     limit: int,
+    external_id: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -53,6 +58,7 @@ def command(
             state=State(state) if state else None,
             since=since,
             until=until,
+            external_id=external_id,
             limit=limit,
         )
     if as_json:
@@ -65,14 +71,16 @@ def command(
             [
                 [
                     short_id(recording),
-                    recording.source,
+                    printable(recording.source),
                     local_time(recording.started_at),
                     duration(recording.seconds),
                     decibels(recording.peak_dbfs),
                     recording.state,
-                    recording.title or "",
+                    printable(recording.title or ""),
                 ]
                 for recording in found
             ],
             numbers=(3, 4),
         )
+        if len(found) == limit:
+            note(f"the newest {limit}; --limit shows more")

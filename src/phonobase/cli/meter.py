@@ -35,6 +35,7 @@ class Meter:
         self._format = audio_format
         self._samples = 0
         self._since_shown = Level()
+        self._last_peak = SILENCE_DBFS
         self._line_due = time.monotonic() + _LINE_EVERY_S
         self._live = (
             Live(
@@ -70,8 +71,11 @@ class Meter:
         return duration(self._samples / self._format.channels / self._format.sample_rate)[:-4]
 
     def _peak(self) -> float:
-        level, self._since_shown = self._since_shown, Level()
-        return level.peak_dbfs if level.sample_count else SILENCE_DBFS
+        """Return the peak since the last look; the one before, where nothing has come since."""
+        if self._since_shown.sample_count:
+            self._last_peak = self._since_shown.peak_dbfs
+            self._since_shown = Level()
+        return self._last_peak
 
     def _drawn(self) -> Text:
         peak = self._peak()

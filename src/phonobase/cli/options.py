@@ -7,18 +7,27 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from phonobase.pcm import SampleFormat
 from phonobase.store.archive import Archive
 
+if TYPE_CHECKING:
+    _FractionType = click.ParamType[Fraction]
+    _DatetimeType = click.ParamType[datetime]
+    _PairType = click.ParamType[tuple[str, str]]
+else:  # before click 8.2 the class takes no parameter
+    _FractionType = _DatetimeType = _PairType = click.ParamType
+
 DEFAULT_DB = "sqlite:///phonobase.db"
 
 _LONGEST_S = 100 * 366 * 86_400
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smh])+|\d+(?:\.\d+)?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 
 
 @dataclass
@@ -41,7 +50,7 @@ class Settings:
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
-class Duration(click.ParamType[Fraction]):
+class Duration(_FractionType):
     """Seconds as an exact fraction, from ``90``, ``1.5``, ``90s``, ``15m`` or ``1h``."""
 
     name = "duration"
@@ -61,7 +70,8 @@ class Duration(click.ParamType[Fraction]):
         match = _DURATION.fullmatch(str(value).strip().lower())
         if match is None:
             self.fail(f"{value!r} is no duration; write seconds, or 90s, 15m, 1h", param, ctx)
-        seconds = Fraction(match[1]) * _UNITS[match[2]]
+        parts = _PART.findall(match[0])
+        seconds = sum((Fraction(number) * _UNITS[unit] for number, unit in parts), Fraction(0))
         if not seconds and not self._may_be_zero:
             self.fail(f"{value!r} is no time at all; write more than 0", param, ctx)
         if seconds > _LONGEST_S:
@@ -69,7 +79,7 @@ class Duration(click.ParamType[Fraction]):
         return seconds
 
 
-class Moment(click.ParamType[datetime]):
+class Moment(_DatetimeType):
     """A moment in time from ISO 8601, in local time where it names no offset."""
 
     name = "time"
@@ -83,12 +93,14 @@ class Moment(click.ParamType[datetime]):
         """Parse it, or fail the call."""
         try:
             moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-            return moment.astimezone() if moment.tzinfo is None else moment
-        except (ValueError, OverflowError):
+        except ValueError:
             self.fail(f"{value!r} is no time; write 2026-03-01T14:03 or 2026-03-01T14:03:00Z", param, ctx)
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            self.fail(f"{value!r} is no time that anybody recorded at; check the year", param, ctx)
+        return moment.astimezone() if moment.tzinfo is None else moment
 
 
-class Tag(click.ParamType[tuple[str, str]]):
+class Tag(_PairType):
     """A name and a value, from ``name=value``."""
 
     name = "name=value"
@@ -146,7 +158,7 @@ title_option = click.option("--title", help="What to call it.")
 notes_option = click.option("--notes", help="More to say of it.")
 external_id_option = click.option("--external-id", help="What it is called elsewhere: an order, a call.")
 tag_option = click.option(
-    "--tag", "tags", type=Tag(), multiple=True, help="A tag to search by; may be given again."
+    "--tag", "tags", type=Tag(), multiple=True, help="A name and a value to keep with it; may be given again."
 )
 encoding_option = click.option(
     "--encoding",

@@ -95,6 +95,11 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Se
         click.echo("  ".join(cells).rstrip())
 
 
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def short_id(recording: Recording) -> str:
     """Return the digits of an id that people need."""
     return recording.id.hex[-_SHORT_ID_DIGITS:]

@@ -32,6 +32,8 @@ def command(
         recording = archive.get(recording_id)
         rate = recording.format.sample_rate
         first = in_frames(start, rate) if start else 0
+        if first >= recording.frame_count:
+            raise click.UsageError(f"--from lies behind the end: the recording has {recording.seconds:g} s")
         last = recording.frame_count if length is None else first + in_frames(length, rate)
         with (
             contextlib.closing(Speaker(recording.format, device)) as speaker,

@@ -29,7 +29,7 @@ from phonobase.cli.options import (
     tag_option,
     title_option,
 )
-from phonobase.cli.output import counted, duration, note, values
+from phonobase.cli.output import counted, duration, note
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.recorder.record import Recorder, Settings
@@ -127,7 +127,9 @@ def _check(form: AudioFormat, settings: Settings) -> None:
 def _record(program: Program, input_: Input, settings: Settings) -> None:
     source, form = settings.details["source"], input_.format
     with program.archive(create=True) as archive:
-        note(f"recording {source} from {values(input_.description)}: {form}, into {shown(archive.engine)}")
+        described = input_.description
+        what = described.get("device") or described.get("file") or described["input"]
+        note(f"recording {source} from {what}: {form}, into {shown(archive.engine)}")
         meter = Meter(source, form)
         recorder = Recorder(archive, input_, settings, meter.show)
         try:
@@ -180,9 +182,22 @@ def _in_real_time(from_: str, *, asked: bool | None) -> bool:
 
 @contextlib.contextmanager
 def _stopping_on_signals(input_: Input) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the input, so that what was heard is stored, and not the program."""
+    """Let Ctrl-C, SIGTERM and a closed terminal end the input, so that what was heard is stored.
+
+    Asked a second time, the program ends at once, and leaves what it could not store.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        input_.stop()
+
     before = {
-        number: signal.signal(number, lambda *_: input_.stop()) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and shells without job control
     }
     try:
         yield

@@ -19,6 +19,7 @@ from phonobase.cli.output import (
     duration,
     local_time,
     print_json,
+    printable,
     size,
     values,
 )
@@ -76,7 +77,7 @@ def _facts(recording: Recording) -> list[tuple[str, str]]:
         ("captured", values(recording.capture)),
         ("pcm sha256", recording.pcm_sha256.hex() if recording.pcm_sha256 else "not closed yet"),
     ]
-    return [(name, value) for name, value in facts if value]
+    return [(name, printable(value)) for name, value in facts if value]
 
 
 def _columns(outline: Iterable[tuple[int, bytes]], recording: Recording, width: int) -> npt.NDArray[np.int64]:
@@ -84,8 +85,12 @@ def _columns(outline: Iterable[tuple[int, bytes]], recording: Recording, width: 
     loudest = np.zeros(width, dtype=np.int64)
     for first_frame, envelope in outline:
         points = np.abs(peaks.points(envelope, recording.format.channels).astype(np.int64))
-        frames = first_frame + np.arange(len(points)) * peaks.FRAMES_PER_POINT
-        np.maximum.at(loudest, frames * width // recording.frame_count, points.max(axis=(1, 2)))
+        first = first_frame + np.arange(len(points)) * peaks.FRAMES_PER_POINT
+        behind = np.minimum(first + peaks.FRAMES_PER_POINT, recording.frame_count)
+        # A point may be narrower than a column, or cover several.
+        begins, ends = first * width // recording.frame_count, -(-behind * width // recording.frame_count)
+        for begin, end, loud in zip(begins, ends, points.max(axis=(1, 2)), strict=True):
+            np.maximum(loudest[begin:end], loud, out=loudest[begin:end])
     return loudest
 
 

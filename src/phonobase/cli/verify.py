@@ -6,7 +6,7 @@ import click
 
 from phonobase.cli.options import Settings, json_option, pass_settings
 from phonobase.cli.output import counted, note, print_json, progress_bar
-from phonobase.errors import CorruptRecording
+from phonobase.errors import CorruptRecording, RecordingNotFound
 from phonobase.store.verify import Verification
 
 
@@ -29,7 +29,11 @@ def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool
         results: list[Verification] = []
         with progress_bar("verifying", sum(recording.byte_count for recording in found)) as done:
             for recording in found:
-                results.append(archive.verify(recording.id, done))
+                try:
+                    results.append(archive.verify(recording.id, done))
+                except RecordingNotFound:
+                    note(f"{recording.id.hex} was deleted meanwhile")
+                    continue
                 if not as_json:
                     _print(results[-1])
     if as_json:
@@ -48,7 +52,11 @@ def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool
 def _print(result: Verification) -> None:
     recording = result.recording
     if result.ok:
-        extent = "" if result.decoded else " so far (it is being recorded: the sound was not decoded)"
+        extent = (
+            ""
+            if result.decoded
+            else " so far (still open, so the sound was not decoded; phonobase recover closes what was left)"
+        )
         click.echo(f"ok   {recording.id.hex}  {counted(recording.chunk_count, 'chunk')}{extent}")
     for fault in result.faults:
         click.echo(f"BAD  {recording.id.hex}  {fault}")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Unpack
 
 from phonobase.capture.file import FileInput
-from phonobase.errors import StoreError, UnsupportedFormat
+from phonobase.errors import StoreError, TruncatedAudio, UnsupportedFormat
 from phonobase.store.recording import MAX_SECONDS, Details, Recording
+from phonobase.store.recover import WHOLE_OR_NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,12 +52,22 @@ def import_file(
         known = details.get("started_at")
         duration = timedelta(microseconds=form.microseconds(count))
         details["started_at"] = known or _changed(path) - duration
-        details["capture"] = {**file.description, "started_at_from": "user" if known else "file time"}
+        details["capture"] = {
+            **file.description,
+            "started_at_from": "user" if known else "file time",
+            WHOLE_OR_NOTHING: True,
+        }
         with archive.writer(form.sample_rate, form.channels, form.sample_format, **details) as writer:
             try:
                 for block in file.blocks():
                     writer.write(block.frames)
                     on_frames(len(block.frames))
+            except TruncatedAudio as error:
+                with contextlib.suppress(StoreError):
+                    writer.discard()
+                raise TruncatedAudio(
+                    f"{error}; nothing was stored, phonobase record --input {path} keeps what is there"
+                ) from error
             except BaseException:
                 # Where even this fails, what failed first must be said; recover() closes the rest.
                 with contextlib.suppress(StoreError):

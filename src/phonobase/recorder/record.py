@@ -14,9 +14,11 @@ from phonobase.store.recording import MAX_SECONDS, Details, Recording, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
     from uuid import UUID
 
     from phonobase.capture.block import Block, Input
+    from phonobase.pcm import AudioFormat
     from phonobase.store.archive import Archive
     from phonobase.store.writer import RecordingWriter
 
@@ -74,8 +76,11 @@ class Recorder:
         """
         day = MAX_SECONDS * self._input.format.sample_rate
         try:
-            for block in _split_at_multiples(self._blocks(), day):
+            for block in _split_at_multiples(self._blocks(), day, self._input.format):
                 self._take(block)
+        except KeyboardInterrupt:  # asked twice: do not wait for a database that does not answer
+            self.left_open = self._writer.id if self._writer is not None else None
+            raise
         except BaseException:
             self._end(State.INTERRUPTED)
             raise
@@ -99,9 +104,11 @@ class Recorder:
 
     def _begin(self, block: Block) -> RecordingWriter:
         form, at_us = self._input.format, block.captured_at_us
+        # A recording of a run begins where the one before ended, unless the clock says better.
+        began = from_us(at_us) if at_us is not None else self._previous_end()
         details: Details = {
             **self._settings.details,
-            "started_at": None if at_us is None else from_us(at_us),
+            "started_at": began,
             "capture": self._input.description,
         }
         return self._archive.writer(
@@ -114,6 +121,9 @@ class Recorder:
             **details,
         )
 
+    def _previous_end(self) -> datetime | None:
+        return self.recordings[-1].ended_at if self.recordings else None
+
     def _end(self, state: State) -> None:
         writer, self._writer = self._writer, None
         if writer is None or not writer.frames_written:
@@ -125,14 +135,16 @@ class Recorder:
             raise
 
 
-def _split_at_multiples(blocks: Iterable[Block], size: int) -> Iterator[Block]:
+def _split_at_multiples(blocks: Iterable[Block], size: int, form: AudioFormat) -> Iterator[Block]:
     """Yield the same frames in blocks that do not reach across a multiple of so many frames."""
     left = size
     for block in blocks:
         rest = block
         while len(rest.frames) > left:
             yield replace(rest, frames=rest.frames[:left])
-            rest = replace(rest, frames=rest.frames[left:], captured_at_us=None, overflowed=False)
+            at_us = rest.captured_at_us
+            later_us = None if at_us is None else at_us + form.microseconds(left)
+            rest = replace(rest, frames=rest.frames[left:], captured_at_us=later_us, overflowed=False)
             left = size
         yield rest
         left = left - len(rest.frames) or size

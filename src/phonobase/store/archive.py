@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
-from phonobase.errors import DatabaseUnavailable
+from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed
 from phonobase.store import recover, schema
 from phonobase.store.chunks import StoredChunks
 from phonobase.store.draft import CHUNK_SECONDS
@@ -142,26 +142,44 @@ class Archive:
     def recover(self, on_open: Callable[[Recording, bool], None] | None = None) -> list[Recording]:
         """Close the recordings whose recorder died, and return them as they are now.
 
-        Their state becomes ``interrupted``; their header and hash become those of what was committed.
+        Their state becomes ``interrupted``; their header and hash become those of what was committed. What a
+        killed import left is taken back: its file is still there.
 
         Args:
             on_open: Called with each open recording and whether it is left alone, because its recorder
                 may be alive.
 
         Raises:
-            CorruptRecording: Chunks are missing or do not decode; ``verify`` says which.
+            CorruptRecording: Some could not be closed, because chunks are missing or do not decode; all
+                others were.
         """
-        closed = []
+        closed, failed = [], []
         for recording in self.find(state=State.RECORDING, limit=None):
             live = recover.may_be_live(recording)
             if on_open is not None:
                 on_open(recording, live)
-            if not live:
-                header, pcm_sha256 = recover.closing(self.stored(recording))
-                with self.writing() as repository:
-                    repository.seal(recording.id, State.INTERRUPTED, header, pcm_sha256)
-                    closed.append(repository.get(recording.id))
+            if live:
+                continue
+            try:
+                closed += self._close_what_was_left(recording)
+            except CorruptRecording as error:
+                failed.append(error)
+        if failed:
+            raise failed[0] if len(failed) == 1 else CorruptRecording("; ".join(map(str, failed)))
         return closed
+
+    def _close_what_was_left(self, recording: Recording) -> list[Recording]:
+        if recover.is_half_an_import(recording):
+            with self.writing() as repository:
+                repository.discard(recording.id)
+            return []
+        header, pcm_sha256 = recover.closing(self.stored(recording))
+        try:
+            with self.writing() as repository:
+                repository.seal(recording.id, State.INTERRUPTED, header, pcm_sha256, recording.chain_head)
+                return [repository.get(recording.id)]
+        except RecordingClosed:  # it went on, or somebody else was faster
+            return []
 
     # Reading
 
@@ -178,6 +196,11 @@ class Archive:
         """Return the recordings that meet all conditions, the newest first; no audio is read."""
         with self.reading() as repository:
             return repository.find(**conditions)
+
+    def sources(self) -> list[str]:
+        """Return the names of all sources."""
+        with self.reading() as repository:
+            return repository.sources()
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop, as RecordingRepository.read does."""
@@ -227,4 +250,4 @@ class Archive:
 
 
 def _file_exists(url: URL) -> bool:
-    return bool(url.database) and Path(str(url.database)).is_file()
+    return Path(str(url.database).removeprefix("file:")).is_file()

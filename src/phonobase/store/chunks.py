@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BATCH_BYTES = 4 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
 
-_BATCH_ROWS = 64
-"""The most rows of a batch: silence is small until it is decoded."""
+_DECODED_BYTES = 16 * 1024 * 1024
+"""What a batch may decode to, about: silence is small until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,19 @@ class StoredChunk:
     first_frame: int
     frame_count: int
     first_byte: int
+    sha256: bytes
     data: bytes
 
 
 _BATCH = (
-    select(ChunkRow.seq, ChunkRow.first_frame, ChunkRow.frame_count, ChunkRow.first_byte, AudioRow.data)
+    select(
+        ChunkRow.seq,
+        ChunkRow.first_frame,
+        ChunkRow.frame_count,
+        ChunkRow.first_byte,
+        ChunkRow.sha256,
+        AudioRow.data,
+    )
     .join(
         AudioRow,
         (AudioRow.recording_id == ChunkRow.recording_id) & (AudioRow.seq == ChunkRow.seq),
@@ -83,8 +91,13 @@ class StoredChunks:
     @property
     def rows_per_batch(self) -> int:
         """How many chunks are fetched at once."""
-        rows = BATCH_BYTES * self.recording.chunk_count // self.recording.byte_count
-        return min(max(1, rows), _BATCH_ROWS)
+        recording = self.recording
+        decoded = (
+            recording.frame_count * recording.format.channels * recording.format.sample_format.dtype.itemsize
+        )
+        stored_rows = BATCH_BYTES * recording.chunk_count // recording.byte_count
+        decoded_rows = _DECODED_BYTES * recording.chunk_count // decoded
+        return max(1, min(stored_rows, decoded_rows))
 
     def seq_at_frame(self, frame: int) -> int:
         """Return the number of the chunk that holds a frame."""

@@ -47,7 +47,16 @@ def create_engine(url: str | URL) -> Engine:
     engine = sqlalchemy.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "phonobase"},
+        max_overflow=-1,
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "application_name": "phonobase",
+            # A server that vanished without a word is noticed within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+        },
     )
     fetch_audio_in_binary(engine)
     return engine
@@ -85,6 +94,10 @@ def plain_errors(bind: Engine | Connection) -> Iterator[None]:
         yield
     except (exc.IntegrityError, exc.DataError):
         raise  # not the database's fault
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable(
+            f"{shown(bind)}: all connections are in use; give the engine more"
+        ) from error
     except (exc.DatabaseError, exc.InterfaceError) as error:
         raise _in_plain_words(error, shown(bind)) from error
 
@@ -110,7 +123,7 @@ def _parse(url: str | URL) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -150,7 +163,7 @@ _SQLITE_ADVICE = {
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
     sqlite3.SQLITE_PERM: "make the file and its folder writable for this user",
     sqlite3.SQLITE_BUSY: "another program keeps it locked; end that or try again",
-    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; name another",
+    sqlite3.SQLITE_NOTADB: "name another",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: copy it away, then try `sqlite3 FILE .recover`",
     sqlite3.SQLITE_IOERR: "the disk does not work as it should; look at the system log",
 }
@@ -169,6 +182,8 @@ def _in_plain_words(error: exc.DBAPIError, url: str) -> DatabaseUnavailable | St
         return _full(url)
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         return DatabaseUnavailable(f"{url}: {reason}; grant it to this user, or connect as another")
+    if "does not exist" in reason and "database" in reason:
+        return DatabaseUnavailable(f"{url}: {reason}; make it with createdb, or name another")
     return DatabaseUnavailable(
         f"{url}: {reason}; check that the server runs and that URL, user and password are right"
     )

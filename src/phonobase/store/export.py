@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from phonobase.audio import encoding as encodings
+from phonobase.errors import CorruptRecording, UnsupportedFormat
 from phonobase.store.recording import comments
 
 if TYPE_CHECKING:
@@ -38,13 +40,24 @@ def write_as(
     if encoding is recording.encoding:
         _copy(archive, recording, out, on_frames)
     else:
-        encodings.choose(recording.format, encoding)
+        try:
+            encodings.choose(recording.format, encoding)
+        except UnsupportedFormat as error:
+            raise UnsupportedFormat(
+                f"recording {recording.id.hex} is {recording.format}, which FLAC cannot hold; "
+                "name a file that ends in .wav"
+            ) from error
         _encode(archive, recording, encoding, out, on_frames)
 
 
 def _copy(archive: Archive, recording: Recording, out: BinaryIO, on_frames: Callable[[int], None]) -> None:
     out.write(recording.header)
     for chunk in archive.stored(recording).chunks():
+        if hashlib.sha256(chunk.data).digest() != chunk.sha256:
+            raise CorruptRecording(
+                f"recording {recording.id.hex}: chunk {chunk.seq} is not as it was recorded, so it is not "
+                f"exported; see all that is wrong with: phonobase verify {recording.id.hex}"
+            )
         out.write(chunk.data)
         on_frames(chunk.frame_count)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from phonobase.audio import encoding as encodings
 from phonobase.errors import InvalidDetails, UnsupportedFormat
@@ -25,8 +25,11 @@ DEFAULT_SOURCE = "default"
 MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
 
+_EXTERNAL_ID_CHARACTERS = 500
+"""An index row of PostgreSQL holds no more."""
+
 _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
-_SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_SOURCE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
 
 class Conditions(TypedDict, total=False):
@@ -74,8 +77,8 @@ class Recording:
     format: AudioFormat
     encoding: Encoding
     media_type: str
-    header: bytes
-    header_sha256: bytes
+    header: bytes = field(repr=False)
+    header_sha256: bytes = field(repr=False)
     state: State
     frame_count: int
     byte_count: int
@@ -83,8 +86,8 @@ class Recording:
     peak_dbfs: float
     rms_dbfs: float
     clipped_frames: int
-    pcm_sha256: bytes | None
-    chain_head: bytes
+    pcm_sha256: bytes | None = field(repr=False)
+    chain_head: bytes = field(repr=False)
     committed_at: datetime
     title: str | None
     notes: str | None
@@ -170,10 +173,13 @@ def new_recording(
         UnsupportedFormat: The encoding cannot hold the format.
         InvalidDetails: A name, a time or a tag cannot be stored.
     """
+    refuse_unknown(details, Details)
     source = details.get("source", DEFAULT_SOURCE)
     if not _SOURCE.fullmatch(source):
         raise InvalidDetails(f"{source!r} cannot name a source; use 1 to 200 characters without line breaks")
-    _check_storable(details)
+    external_id = _text(details, "external_id")
+    if external_id is not None and len(external_id) > _EXTERNAL_ID_CHARACTERS:
+        raise InvalidDetails(f"an external_id has at most {_EXTERNAL_ID_CHARACTERS} characters; shorten it")
     moment = with_zone(details.get("started_at") or datetime.now(UTC)).astimezone(UTC)
     recording_id = uuid7(to_us(moment))
     return NewRecording(
@@ -184,26 +190,39 @@ def new_recording(
         started_at=moment,
         format=audio_format,
         encoding=encodings.choose(audio_format, details.get("encoding")),
-        title=details.get("title"),
-        notes=details.get("notes"),
-        tags=details.get("tags", {}),
-        external_id=details.get("external_id"),
-        capture=details.get("capture", {}),
+        title=_text(details, "title"),
+        notes=_text(details, "notes"),
+        tags=_object(details, "tags"),
+        external_id=external_id,
+        capture=_object(details, "capture"),
     )
 
 
-def _check_storable(details: Details) -> None:
-    """Raise InvalidDetails for what one of the databases would refuse, or alter."""
-    for name in ("title", "notes", "external_id"):
-        if _UNSTORABLE.search(str(details.get(name) or "")):
-            raise InvalidDetails(f"the {name} holds a character that no text may hold; leave it out")
-    for name in ("tags", "capture"):
-        try:
-            text = json.dumps(details.get(name, {}), default=dict, allow_nan=False, ensure_ascii=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidDetails(f"{name} must be names with JSON values: {error}") from error
-        if _UNSTORABLE.search(text) or "\\u0000" in text:
-            raise InvalidDetails(f"{name} hold a character that no text may hold; leave it out")
+def refuse_unknown(given: Mapping[str, Any], known: type[Details | Conditions]) -> None:
+    """Raise TypeError for a name that means nothing here: a slip must not lose what it was to say."""
+    names = known.__annotations__.keys()
+    for name in given.keys() - names:
+        raise TypeError(f"there is no {name!r} here; there are: {', '.join(sorted(names))}")
+
+
+def _text(details: Details, name: Literal["title", "notes", "external_id"]) -> str | None:
+    """Return a text that both databases take as it is."""
+    text = details.get(name)
+    if text is not None and _UNSTORABLE.search(text):
+        raise InvalidDetails(f"the {name} holds a character that no text may hold; leave it out")
+    return text
+
+
+def _object(details: Details, name: Literal["tags", "capture"]) -> dict[str, Any]:
+    """Return names and values as JSON has them, which both databases take as they are."""
+    try:
+        text = json.dumps(dict(details.get(name) or {}), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidDetails(f"{name} must be names with JSON values: {error}") from error
+    if _UNSTORABLE.search(text) or "\\u0000" in text:
+        raise InvalidDetails(f"{name} hold a character that no text may hold; leave it out")
+    plain: dict[str, Any] = json.loads(text)
+    return plain
 
 
 def audio_format(samplerate: int, channels: int, sample_format: str) -> AudioFormat:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SILENT_FOR = timedelta(seconds=60)
 """A recorder elsewhere that committed within this time may be alive."""
 
+WHOLE_OR_NOTHING = "whole_or_nothing"
+"""The name, among the facts of capture, that marks a recording to be taken back where it is not completed."""
+
 _START_TIME = 22
 """The place of a process's start time in its stat file, counted from 1 (proc(5))."""
 
@@ -33,13 +36,19 @@ def recorder_facts() -> dict[str, str | int | None]:
 def may_be_live(recording: Recording, now: datetime | None = None) -> bool:
     """Whether somebody may still be writing an open recording.
 
-    Where the recorder ran on this machine, its process tells. Elsewhere it may be alive as long as it
-    committed something within the last minute.
+    Where the recorder ran on this machine, and in this container, its process tells. Elsewhere it may be
+    alive as long as it committed something within the last minute.
     """
-    pid, process = recording.capture.get("pid"), recording.capture.get("process")
-    if recording.capture.get("host") == platform.node() and isinstance(pid, int) and process is not None:
-        return bool(process == _birth(pid))
+    pid, process = recording.capture.get("pid"), str(recording.capture.get("process"))
+    here = recording.capture.get("host") == platform.node() and process.startswith(_world())
+    if here and isinstance(pid, int):
+        return process == _birth(pid)
     return (now or datetime.now(UTC)) - recording.committed_at < SILENT_FOR
+
+
+def is_half_an_import(recording: Recording) -> bool:
+    """Whether an open recording is what an import left that was killed: whole or not at all, it promised."""
+    return bool(recording.capture.get(WHOLE_OR_NOTHING))
 
 
 def closing(stored: StoredChunks) -> tuple[bytes, bytes]:
@@ -70,9 +79,17 @@ def _birth(pid: int) -> str | None:
     None, where it is gone, or where the system does not say: only Linux does.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         # Behind the name, which may hold anything, stand the fields from the third on.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return f"{boot}/{fields[_START_TIME - 3]}" if fields[0] != "Z" else None
+    return f"{_world()}{pid}/{fields[_START_TIME - 3]}" if fields[0] != "Z" else None
+
+
+def _world() -> str:
+    """Return what numbers of processes are told apart by: the machine's start, and the container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}/"
+    except OSError:
+        return "unknown/"

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from phonobase.errors import (
     InvalidAudio,
+    InvalidDetails,
     RecordingClosed,
     RecordingNotFound,
     StoreError,
@@ -34,7 +35,9 @@ from phonobase.store.recording import (
     State,
     audio_format,
     new_recording,
+    refuse_unknown,
 )
+from phonobase.store.recover import closing
 from phonobase.store.rows import chunk_row, header_row, new_row, progress_row, to_recording
 from phonobase.store.verify import Verification, verify
 
@@ -50,6 +53,7 @@ LAST = "last"
 """Stands for the recording that began last, wherever an id is asked for."""
 
 _FEWEST_DIGITS = 4
+_BYTES = ("B", "b", "c")
 _FOUND_AT_MOST = 100
 # The tables themselves: rows are written one a statement, without the unit of work.
 _SOURCE, _RECORDING, _CHUNK, _AUDIO, _GAP = (
@@ -66,7 +70,7 @@ _UPDATE_OPEN = sa.update(_RECORDING).where(
 _CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
     "source": lambda name: RecordingRow.source == name,
     # As a literal: a partial index is used only where its condition can be seen.
-    "state": lambda state: RecordingRow.state == sa.bindparam(None, str(state), literal_execute=True),
+    "state": lambda state: RecordingRow.state == sa.bindparam(None, State(state), literal_execute=True),
     "since": lambda moment: RecordingRow.started_at >= with_zone(moment),
     "until": lambda moment: RecordingRow.started_at < with_zone(moment),
     "external_id": lambda name: RecordingRow.external_id == name,
@@ -113,6 +117,8 @@ class RecordingRepository:
             InvalidAudio: The bytes are no whole number of frames, or none, or hold NaN.
         """
         form = audio_format(samplerate, channels, dtype)
+        if memoryview(audio_bytes).format not in _BYTES:
+            raise InvalidAudio("audio_bytes are not bytes; of an array pass array.tobytes()")
         frames = as_frames(from_bytes(audio_bytes, form), form)
         if not len(frames):
             raise InvalidAudio("there are no frames in it, so nothing was stored; pass some sound")
@@ -147,9 +153,35 @@ class RecordingRepository:
         self.seal(draft.new.id, state, draft.final_header, draft.pcm_sha256)
         return self.get(draft.new.id)
 
-    def seal(self, recording_id: UUID, state: State, header: bytes, pcm_sha256: bytes) -> None:
-        """Give a recording its last state, its last header and the hash of its PCM."""
-        self._update(recording_id, {"state": state, "pcm_sha256": pcm_sha256} | header_row(header))
+    def close_as_stored(self, recording_id: UUID) -> Recording:
+        """End a recording that nobody will complete as it stands: interrupted; and return it."""
+        stored = self._stored(recording_id)
+        header, pcm_sha256 = closing(stored)
+        self.seal(recording_id, State.INTERRUPTED, header, pcm_sha256, stored.recording.chain_head)
+        return self.get(recording_id)
+
+    def seal(
+        self,
+        recording_id: UUID,
+        state: State,
+        header: bytes,
+        pcm_sha256: bytes,
+        chain_head: bytes | None = None,
+    ) -> None:
+        """Give a recording its last state, its last header and the hash of its PCM.
+
+        Args:
+            recording_id: Which.
+            state: Its last state.
+            header: Its last header.
+            pcm_sha256: The hash of its PCM.
+            chain_head: What the chain must end with, where that is not known for sure.
+
+        Raises:
+            RecordingClosed: It is closed, or ends with another chunk.
+        """
+        values = {"state": state, "pcm_sha256": pcm_sha256} | header_row(header)
+        self._update(recording_id, values, chain_head)
 
     def add_gap(
         self,
@@ -197,7 +229,10 @@ class RecordingRepository:
         Raises:
             RecordingNotFound: There is no such recording.
             StoreError: It is still being recorded.
+            InvalidDetails: There is no reason given.
         """
+        if not reason:
+            raise InvalidDetails("a recording is not deleted without a reason; say why, it will be listed")
         recording = self.get(recording_id)
         if recording.state is State.RECORDING:
             raise StoreError(
@@ -243,8 +278,8 @@ class RecordingRepository:
         if isinstance(recording_id, UUID):
             return recording_id
         if recording_id == LAST:
-            newest = select(RecordingRow.id).order_by(*_newest_first()).limit(1)
-            return self._session.scalar(newest) or _raise(_not_found("is in this archive yet"))
+            newest = select(RecordingRow.id).order_by(*_newest_first())
+            return self._session.scalar(newest.limit(1)) or _raise(_EMPTY)
         digits = recording_id.replace("-", "").lower()
         try:
             return UUID(digits)
@@ -253,6 +288,7 @@ class RecordingRepository:
 
     def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
         """Return the recordings that meet all conditions, the newest first; no audio is read."""
+        refuse_unknown(conditions, Conditions)
         statement = _SELECT.order_by(*_newest_first()).limit(conditions.get("limit", _FOUND_AT_MOST))
         for name, meets in _CONDITIONS.items():
             wanted = conditions.get(name)
@@ -324,15 +360,18 @@ class RecordingRepository:
         )
         self._session.execute(sa.insert(_RECORDING), new_row(new) | values)
 
-    def _update(self, recording_id: UUID, values: dict[str, Any]) -> None:
+    def _update(self, recording_id: UUID, values: dict[str, Any], chain_head: bytes | None = None) -> None:
+        statement = _UPDATE_OPEN
+        if chain_head is not None:
+            statement = statement.where(RecordingRow.chain_head == sa.bindparam("seen_head", chain_head))
         updated = cast(
             "sa.CursorResult[Any]",
-            self._session.execute(_UPDATE_OPEN, {"open_id": recording_id} | values),
+            self._session.execute(statement, {"open_id": recording_id} | values),
         )
         if updated.rowcount != 1:
             raise RecordingClosed(
-                f"recording {recording_id.hex} was closed or deleted by another program while it was "
-                "being written; what it holds is kept, start a new one"
+                f"recording {recording_id.hex} was closed, deleted or continued by another program "
+                "meanwhile; what it holds is kept"
             )
 
     def _resolve_end(self, recording_id: str, digits: str) -> UUID:
@@ -359,6 +398,9 @@ def _newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
 
 def _not_found(what: str) -> RecordingNotFound:
     return RecordingNotFound(f"no recording {what}; see what there is with: phonobase list")
+
+
+_EMPTY = RecordingNotFound("no recording is in this archive yet; make one with: phonobase record")
 
 
 def _raise(error: RecordingNotFound) -> UUID:

@@ -130,6 +130,12 @@ def _upgrade(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{before}'")
+    elif (text := connection.exec_driver_sql("PRAGMA encoding").scalar_one()) != "UTF-8":
+        raise SchemaError(
+            f"{shown(connection)} holds text in {text}, in which SQL cannot join audio; use a UTF-8 database",
+            found=None,
+            expected=head(),
+        )
     elif not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     found = _current(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from phonobase.store.draft import CHUNK_SECONDS, Draft
 from phonobase.store.recording import MAX_SECONDS, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from uuid import UUID
@@ -42,7 +43,8 @@ class RecordingWriter:
     """Writes one recording, and commits a chunk of it every few seconds.
 
     Encoding happens in the caller's thread; hashing, measuring and committing in a thread of the writer's
-    own, so that both cores work and a slow commit does not hold up the sound.
+    own, so that both cores work and a slow commit does not hold up the sound. Several threads may write; each
+    block stays whole.
 
     As a context manager it closes the recording: ``complete`` where the block ends, ``interrupted``, with
     everything that was written, where it raises.
@@ -67,6 +69,8 @@ class RecordingWriter:
         self._cuts: queue.Queue[Cut | None] = queue.Queue(_CUTS_WAITING)
         self._gaps: deque[tuple[int, str, str]] = deque()
         self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._broken = False
         self._ended = False
         self._last_cut_taken = False
         self._committed_s = -_COMMIT_EVERY_S
@@ -99,15 +103,19 @@ class RecordingWriter:
             InvalidAudio: A sample is NaN or infinite.
             StoreError: What was written earlier could not be committed.
         """
-        if self._ended:
-            raise StoreError(f"recording {self.id.hex} is closed; start a new one")
-        self._raise_error()
-        block = as_frames(np.array(frames), self.new.format)
-        if len(block) > self.frames_left:
-            raise UnsupportedFormat("a recording holds 24 hours at most; go on in a new one")
-        self.frames_written += len(block)
-        for cut in self._draft.cut(block, captured_at_us):
-            self._hand_over(cut)
+        with self._lock:
+            if self._ended:
+                raise StoreError(f"recording {self.id.hex} is closed; start a new one")
+            self._raise_error()
+            if self._broken:
+                raise StoreError(f"writing {self.id.hex} was interrupted before; close it, start a new one")
+            block = as_frames(np.array(frames), self.new.format)
+            if len(block) > self.frames_left:
+                raise UnsupportedFormat("a recording holds 24 hours at most; go on in a new one")
+            with self._whole_or_broken():
+                self.frames_written += len(block)
+                for cut in self._draft.cut(block, captured_at_us):
+                    self._hand_over(cut)
 
     def note_gap(self, cause: str, detail: str) -> None:
         """List a loss of unknown length at the place that is written next, or at the end.
@@ -125,26 +133,31 @@ class RecordingWriter:
             InvalidAudio: No frame was written, so there is no recording.
             StoreError: Something could not be committed. What was committed before is safe, and playable.
         """
-        if self._closed is not None:
+        with self._lock:
+            if self._closed is not None:
+                return self._closed
+            try:
+                if not self._ended and not self._broken:
+                    with self._whole_or_broken():
+                        for cut in self._draft.finish():
+                            self._hand_over(cut)
+            finally:
+                self._end()
+            self._raise_error()
+            if not self.frames_committed:
+                raise InvalidAudio("no frame was recorded, so nothing was stored")
+            with self._transaction() as repository:
+                self._list_gaps(repository, before_frame=self.frames_written + 1)
+                if self._broken:
+                    self._closed = repository.close_as_stored(self.id)
+                else:
+                    self._closed = repository.close(self._draft, state)
             return self._closed
-        try:
-            if not self._ended:
-                for cut in self._draft.finish():
-                    self._hand_over(cut)
-        finally:
-            self._end()
-        self._raise_error()
-        if not self.frames_written:
-            raise InvalidAudio("no frame was recorded, so nothing was stored")
-        with self._transaction() as repository:
-            self._list_gaps(repository, before_frame=self.frames_written + 1)
-            self._closed = repository.close(self._draft, state)
-        return self._closed
 
     def discard(self) -> None:
         """Take back what was committed: the recording leaves no trace."""
-        self._end()
-        if self.frames_committed:
+        with self._lock:
+            self._end()
             with self._transaction() as repository:
                 repository.discard(self.id)
 
@@ -161,10 +174,20 @@ class RecordingWriter:
             return
         if kind is None:
             self.close()
-        elif self._error is not None or not self.frames_written:
-            self._end()
-        else:
-            self.close(State.INTERRUPTED)
+            return
+        if self._error is None and self.frames_written:
+            with contextlib.suppress(InvalidAudio):  # nothing came as far as the database
+                self.close(State.INTERRUPTED)
+        self._end()
+
+    @contextlib.contextmanager
+    def _whole_or_broken(self) -> Iterator[None]:
+        """Encode and hand over all of it, or never write behind the place where that was interrupted."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
 
     def _hand_over(self, cut: Cut) -> None:
         """Pass a cut to the committing thread, waiting while it is busy and for as long as it works."""
