@@ -37,6 +37,7 @@ RATE = 48_000
 FORMAT = AudioFormat(RATE, 1, SampleFormat.INT16)
 BLOCK = RATE // 10
 MINUTES = 10
+READS = 5
 CLIP_SECONDS = 5
 CLIPS = 100
 
@@ -99,18 +100,18 @@ def ingest(url: str, _folder: Path) -> None:
 
 
 def read_raw(url: str, _folder: Path) -> None:
-    """The stored bytes by the driver alone, in binary, a few MiB at a time."""
+    """The stored bytes by the driver alone, in binary, a few MiB at a time, five times over."""
     with _raw_select(url) as batches, measured():
-        count = sum(len(data) for batch in batches for (data,) in batch)
+        count = sum(len(data) for _ in range(READS) for batch in batches() for (data,) in batch)
     assert count
 
 
 def read_back(url: str, _folder: Path) -> None:
-    """The stored bytes through phonobase."""
+    """The stored bytes through phonobase, five times over."""
     with Archive(url) as archive:
         stored = archive.stored(archive.get("last"))
         with measured():
-            count = sum(len(chunk.data) for chunk in stored.chunks())
+            count = sum(len(chunk.data) for _ in range(READS) for chunk in stored.chunks())
     assert count
 
 
@@ -211,19 +212,21 @@ def _raw_insert(url: str) -> Iterator[tuple[Callable[[int, bytes], object], Call
 
 
 @contextmanager
-def _raw_select(url: str) -> Iterator[Iterable[list[tuple[bytes]]]]:
+def _raw_select(url: str) -> Iterator[Callable[[], Iterable[list[tuple[bytes]]]]]:
     select = "SELECT data FROM phono_audio WHERE recording_id = {0} AND seq >= {0} ORDER BY seq LIMIT 40"
     newest = "SELECT id FROM phono_recording ORDER BY started_at DESC LIMIT 1"
     if url.startswith("sqlite"):
         lite = sqlite3.connect(str(make_url(url).database))
         (recording,) = lite.execute(newest).fetchone()
-        yield _batches(lambda seq: lite.execute(select.format("?"), (recording, seq)).fetchall())
+        yield lambda: _batches(lambda seq: lite.execute(select.format("?"), (recording, seq)).fetchall())
         lite.close()
         return
     with psycopg.connect(_dsn(url)) as connection:
         (recording,) = connection.execute(newest).fetchone() or (None,)
         with connection.cursor(binary=True) as cursor:
-            yield _batches(lambda seq: cursor.execute(select.format("%s"), (recording, seq)).fetchall())
+            yield lambda: _batches(
+                lambda seq: cursor.execute(select.format("%s"), (recording, seq)).fetchall()
+            )
 
 
 def _batches(fetch: Callable[[int], list[tuple[bytes]]]) -> Iterator[list[tuple[bytes]]]:

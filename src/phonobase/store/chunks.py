@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 3 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
 
 _DECODED_BYTES = 16 * 1024 * 1024
