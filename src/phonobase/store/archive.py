@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed
 from phonobase.store import recover, schema
-from phonobase.store.chunks import StoredChunks
+from phonobase.store.chunks import BATCH_BYTES, StoredChunks
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.engine import WRITES, create_engine, plain_errors, shown
 from phonobase.store.file import open_file
@@ -226,7 +226,9 @@ class Archive:
 
     def stored(self, recording: Recording) -> StoredChunks:
         """Return the stored chunks of a recording, each fetch in a session of its own."""
-        return StoredChunks(recording, self._session)
+        # PostgreSQL's answer is held twice while it is unpacked.
+        times = 2 if self.engine.dialect.name == "sqlite" else 1
+        return StoredChunks(recording, self._session, times * BATCH_BYTES)
 
     # Transactions
 

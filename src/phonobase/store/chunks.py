@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-BATCH_BYTES = 3 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 """What is fetched at once, about: enough that the statement costs nothing, little enough for any memory."""
 
 _DECODED_BYTES = 16 * 1024 * 1024
@@ -82,11 +82,18 @@ class StoredChunks:
         recording: Whose chunks.
         session: Gives a session for each fetch: always the same one, within a host's transaction, or one
             of its own, so that no transaction stays open while somebody listens.
+        batch_bytes: How much is fetched at once, about.
     """
 
-    def __init__(self, recording: Recording, session: Callable[[], AbstractContextManager[Session]]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        session: Callable[[], AbstractContextManager[Session]],
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
         self.recording = recording
         self._session = session
+        self._batch_bytes = batch_bytes
 
     @property
     def rows_per_batch(self) -> int:
@@ -95,7 +102,7 @@ class StoredChunks:
         decoded = (
             recording.frame_count * recording.format.channels * recording.format.sample_format.dtype.itemsize
         )
-        stored_rows = BATCH_BYTES * recording.chunk_count // recording.byte_count
+        stored_rows = self._batch_bytes * recording.chunk_count // recording.byte_count
         decoded_rows = _DECODED_BYTES * recording.chunk_count // decoded
         return max(1, min(stored_rows, decoded_rows))
 
