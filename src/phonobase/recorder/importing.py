@@ -62,16 +62,14 @@ def import_file(
                 for block in file.blocks():
                     writer.write(block.frames)
                     on_frames(len(block.frames))
-            except TruncatedAudio as error:
-                with contextlib.suppress(StoreError):
-                    writer.discard()
-                raise TruncatedAudio(
-                    f"{error}; nothing was stored, phonobase record --input {path} keeps what is there"
-                ) from error
-            except BaseException:
+            except BaseException as error:
                 # Where even this fails, what failed first must be said; recover() closes the rest.
                 with contextlib.suppress(StoreError):
                     writer.discard()
+                if isinstance(error, TruncatedAudio):
+                    raise TruncatedAudio(
+                        f"{error}; nothing was stored, phonobase record --input {path} keeps what is there"
+                    ) from error
                 raise
             return writer.close()
 
