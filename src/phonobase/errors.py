@@ -12,12 +12,16 @@ The tree, in the manner of the Python database API::
     │   ├── PortAudioMissing       the library that talks to devices is not installed
     │   ├── DeviceUnavailable      no such device, or it is busy, or it refuses the format
     │   └── DeviceLost             it stopped giving sound while recording
+    ├── RecorderError              a recorder cannot do what it was asked to
+    │   ├── InvalidService         a service's file cannot be read as one
+    │   └── RecorderRunning        another recorder is at the same source
     └── StoreError                 the database does not do what it should
         ├── DatabaseUnavailable    it cannot be reached or refuses to work
         ├── StorageFull            its disk is full
         ├── SchemaError            its tables are missing, older or newer than this program
         ├── RecordingNotFound      no recording has that id (a LookupError)
         ├── RecordingClosed        somebody else closed the recording that was being written
+        ├── RecordingConflict      two archives hold different sound under one id
         └── CorruptRecording       stored bytes are missing or do not decode
 
 A message names the thing and says what to do next; the command line prints it as it is.
@@ -66,6 +70,18 @@ class DeviceLost(CaptureError):
     """A device stopped giving sound while it was being recorded."""
 
 
+class RecorderError(PhonobaseError):
+    """A recorder cannot do what it was asked to."""
+
+
+class InvalidService(RecorderError):
+    """A service's file has a key or a value that means nothing."""
+
+
+class RecorderRunning(RecorderError):
+    """Another recorder is at the same source."""
+
+
 class StoreError(PhonobaseError):
     """The database does not do what it should."""
 
@@ -98,6 +114,10 @@ class RecordingNotFound(StoreError, LookupError):
 
 class RecordingClosed(StoreError):
     """Somebody else closed the recording that was being written."""
+
+
+class RecordingConflict(StoreError):
+    """Two archives hold different sound under one id; nothing was overwritten."""
 
 
 class CorruptRecording(StoreError):

@@ -20,11 +20,17 @@ class Block:
         captured_at_us: Wall clock at the first frame, in microseconds since 1970-01-01 UTC; None where
             the sound has no time of its own, as in a file.
         overflowed: Whether sound before this block was lost because it was not fetched in time.
+        dropped_frames: Frames before this block that were fetched in time and then dropped, because
+            whoever asks for blocks did not keep up.
+        arrived_ns: ``Clock.elapsed_ns`` when the last frame was there; None where sound waits until it is
+            fetched, so that none can be missed.
     """
 
     frames: Frames
     captured_at_us: int | None = None
     overflowed: bool = False
+    dropped_frames: int = 0
+    arrived_ns: int | None = None
 
 
 class Input(Protocol):

@@ -1,0 +1,227 @@
+"""What recorders on this machine say of themselves, and what they are told: small files in one folder.
+
+The folder stands beside the SQLite file that the recorders write, so whoever knows that file finds them.
+No database is needed to pause a recorder or to see whether it lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from phonobase.errors import RecorderRunning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SUFFIX = "-recorders"
+_FORWARDER = "forwarder.json"
+_SLUG = re.compile(r"[^a-z0-9]+")
+_SLUG_CHARACTERS = 40
+
+Said = TypeVar("Said", "Pause", "SourceStatus", "ForwarderStatus")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That a source is not to be heard.
+
+    Attributes:
+        source: Which.
+        reason: Why, for whoever reads the gap.
+        since_us: When it was asked for, in microseconds since 1970-01-01 UTC.
+    """
+
+    source: str
+    reason: str
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a recorder is doing; it says so every second. Times are microseconds since 1970-01-01 UTC.
+
+    Attributes:
+        source: What it records.
+        pid: Its process.
+        process: What tells that process from others with its number, as recover.recorder_facts has it.
+        state: ``recording``, or why nothing is recorded: ``starting``, ``quiet``, ``paused``,
+            ``device-lost``, ``disk-full``, ``database-down``, ``stopped``.
+        detail: More of that, for people.
+        state_since_us: Since when.
+        updated_us: When this was said.
+        run_id: The run, in hexadecimal; empty before the first frame.
+        sample_rate: In Hz.
+        frames_heard: Frames that arrived since the recorder started, recorded or not.
+        heard_until_us: When the last of them was heard; None before the first.
+        peak_dbfs: Of the last second; None where nothing came, or only digital silence.
+        rms_dbfs: Likewise.
+        zeros_since_us: Since when there are only zeros, as from a muted or forbidden microphone.
+        committed_us: When something was committed last.
+        committed_bytes: Bytes that were committed since the recorder started.
+        started_us: When the recorder started.
+        drift_ppm: The sample clock against the system's: positive where it is fast; None until known.
+        gaps: Gaps that were listed since the recorder started.
+        free_bytes: Room for more sound, on this disk.
+        floor_bytes: Room below which nothing more is recorded.
+    """
+
+    source: str
+    pid: int
+    process: str | None
+    state: str
+    detail: str
+    state_since_us: int
+    updated_us: int
+    run_id: str
+    sample_rate: int
+    frames_heard: int
+    heard_until_us: int | None
+    peak_dbfs: float | None
+    rms_dbfs: float | None
+    zeros_since_us: int | None
+    committed_us: int | None
+    committed_bytes: int
+    started_us: int
+    drift_ppm: float | None
+    gaps: int
+    free_bytes: int
+    floor_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwarderStatus:
+    """How forwarding is doing. Times are microseconds since 1970-01-01 UTC.
+
+    Attributes:
+        pid: Its process.
+        process: What tells that process from others with its number.
+        to: Where it forwards to, without the password.
+        state: ``forwarding``, or ``waiting`` while the archive cannot be reached.
+        detail: Why it waits, for people.
+        state_since_us: Since when.
+        updated_us: When this was said.
+        forwarded_us: When the archive last acknowledged something.
+        backlog_us: How much sound the archive does not have yet.
+        backlog_bytes: Its size.
+        conflicts: What the archive holds otherwise, a line each: a person must look.
+    """
+
+    pid: int
+    process: str | None
+    to: str
+    state: str
+    detail: str
+    state_since_us: int
+    updated_us: int
+    forwarded_us: int | None
+    backlog_us: int
+    backlog_bytes: int
+    conflicts: list[str] = field(default_factory=list)
+
+
+class StateFolder:
+    """The folder in which the recorders of one SQLite file meet those who ask for them.
+
+    Args:
+        database: That file.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + _SUFFIX)
+
+    @contextlib.contextmanager
+    def lock(self, source: str) -> Iterator[None]:
+        """Be the only recorder of a source, for as long as the block lasts or the process lives.
+
+        Raises:
+            RecorderRunning: Another one is at it.
+        """
+        with self._file(source, "lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                raise RecorderRunning(
+                    f"{source} is being recorded already, by process {pid}; stop that, or name another source"
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def pause(self, pause: Pause) -> None:
+        """Ask for a source not to be heard, now and after a restart, until it is resumed."""
+        _write(self._file(pause.source, "pause.json"), pause, lasting=True)
+
+    def resume(self, source: str) -> None:
+        """Ask for a source to be heard again."""
+        self._file(source, "pause.json").unlink(missing_ok=True)
+
+    def paused(self, source: str) -> Pause | None:
+        """Return what was asked by ``pause``; what cannot be read is taken for a pause: better no sound
+        than sound that nobody may keep.
+        """
+        path = self._file(source, "pause.json")
+        pause = _read(path, Pause)
+        return pause or (Pause(source, "a pause that cannot be read", 0) if path.exists() else None)
+
+    def say(self, status: SourceStatus) -> None:
+        """Tell how a source is doing."""
+        _write(self._file(status.source, "status.json"), status)
+
+    def said(self, source: str) -> SourceStatus | None:
+        """Return what its recorder said last of a source."""
+        return _read(self._file(source, "status.json"), SourceStatus)
+
+    def sources(self) -> list[SourceStatus]:
+        """Return what was said last of every source that was recorded here, by name."""
+        found = (_read(path, SourceStatus) for path in self.path.glob("*.status.json"))
+        return sorted((status for status in found if status), key=lambda status: status.source)
+
+    def say_forwarder(self, status: ForwarderStatus) -> None:
+        """Tell how forwarding is doing."""
+        _write(self._made() / _FORWARDER, status)
+
+    def forwarder(self) -> ForwarderStatus | None:
+        """Return what the forwarder said last."""
+        return _read(self.path / _FORWARDER, ForwarderStatus)
+
+    def _file(self, source: str, kind: str) -> Path:
+        # A name may hold anything; its hash tells those apart that look alike once made plain.
+        slug = _SLUG.sub("-", source.lower())[:_SLUG_CHARACTERS].strip("-")
+        return self._made() / f"{slug}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.{kind}"
+
+    def _made(self) -> Path:
+        self.path.mkdir(exist_ok=True)
+        return self.path
+
+
+def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting: bool = False) -> None:
+    """Replace a file whole: nobody reads half of it."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with new.open("w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(said), file)
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _read(path: Path, kind: type[Said]) -> Said | None:
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kind(**fields)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):  # written by another version
+        return None
