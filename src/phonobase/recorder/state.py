@@ -168,9 +168,8 @@ class StateFolder:
         self._file(source, "pause.json").unlink(missing_ok=True)
 
     def paused(self, source: str) -> Pause | None:
-        """Return what was asked by ``pause``; what cannot be read is taken for a pause: better no sound
-        than sound that nobody may keep.
-        """
+        """Return what was asked by ``pause``."""
+        # What cannot be read counts as well: better no sound than sound that nobody may keep.
         path = self._file(source, "pause.json")
         pause = _read(path, Pause)
         return pause or (Pause(source, "a pause that cannot be read", 0) if path.exists() else None)
