@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phonobase.store.draft import CHUNK_SECONDS
-from phonobase.store.recording import MAX_SECONDS, Details
+from phonobase.store.recording import Details
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,14 +63,15 @@ class SourceSettings:
         details: What is said of every recording: source, title, tags and others.
         channels: Which of the input's channels, counted from 1; all, with None.
         chunk_seconds: How much sound is committed at once.
-        rollover_s: New recordings begin at whole multiples of this since midnight UTC.
+        rollover_s: New recordings begin at whole multiples of this since midnight UTC; with None, when
+            one is a day long.
         trigger: When to record; always, with None.
     """
 
     details: Details = field(default_factory=Details)
     channels: tuple[int, ...] | None = None
     chunk_seconds: float = CHUNK_SECONDS
-    rollover_s: int = MAX_SECONDS
+    rollover_s: int | None = None
     trigger: Trigger | None = None
 
     @property
