@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -12,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phonobase.pcm import SampleFormat
+from phonobase.recorder import quantities
 from phonobase.store.archive import Archive
 
 if TYPE_CHECKING:
     _FractionType = click.ParamType[Fraction]
     _DatetimeType = click.ParamType[datetime]
     _PairType = click.ParamType[tuple[str, str]]
+    _IntType = click.ParamType[int]
+    _FloatType = click.ParamType[float]
 else:  # before click 8.2 the class takes no parameter
-    _FractionType = _DatetimeType = _PairType = click.ParamType
+    _FractionType = _DatetimeType = _PairType = _IntType = _FloatType = click.ParamType
 
 DEFAULT_DB = "sqlite:///phonobase.db"
 
-_LONGEST_S = 100 * 366 * 86_400
 _FIRST_YEAR, _LAST_YEAR = 1000, 9000
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smh])+|\d+(?:\.\d+)?")
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 
 
 @dataclass
@@ -67,16 +65,64 @@ class Duration(_FractionType):
         """Parse it, or fail the call."""
         if isinstance(value, Fraction):
             return value
-        match = _DURATION.fullmatch(str(value).strip().lower())
-        if match is None:
-            self.fail(f"{value!r} is no duration; write seconds, or 90s, 15m, 1h", param, ctx)
-        parts = _PART.findall(match[0])
-        seconds = sum((Fraction(number) * _UNITS[unit] for number, unit in parts), Fraction(0))
-        if not seconds and not self._may_be_zero:
-            self.fail(f"{value!r} is no time at all; write more than 0", param, ctx)
-        if seconds > _LONGEST_S:
-            self.fail(f"{value!r} is more than a hundred years; write less", param, ctx)
-        return seconds
+        try:
+            return quantities.duration(str(value), may_be_zero=self._may_be_zero)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Rollover(_IntType):
+    """How often a new recording begins, in whole seconds, from a duration."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Parse it, or fail the call."""
+        try:
+            return value if isinstance(value, int) else quantities.rollover(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(_IntType):
+    """Bytes, from ``4096``, ``256M`` or ``2GiB``."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Parse it, or fail the call."""
+        try:
+            return value if isinstance(value, int) else quantities.size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class LevelBelowFullScale(_FloatType):
+    """Decibels below full scale, from ``-40`` or ``-40dBFS``."""
+
+    name = "level"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Parse it, or fail the call."""
+        try:
+            return value if isinstance(value, float) else quantities.level(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Moment(_DatetimeType):
