@@ -48,6 +48,24 @@ class Line:
         """Ends for good."""
 
 
+class Ticks:
+    """A clock that goes on by a prime number of nanoseconds at each look."""
+
+    STEP_NS = 1_000_003
+
+    def __init__(self) -> None:
+        self._now_ns = 0
+
+    def wall_us(self) -> int:
+        """The beginning of time."""
+        return 0
+
+    def elapsed_ns(self) -> int:
+        """Goes on."""
+        self._now_ns += self.STEP_NS
+        return self._now_ns
+
+
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Line:
     """The only device of the machine."""
@@ -83,8 +101,20 @@ def test_a_block_was_captured_before_it_arrived(line: Line) -> None:
     line.end(source)
 
 
+def test_a_block_tells_when_its_last_frame_was_there(line: Line) -> None:
+    """That is by the clock that goes on, whatever the wall clock says."""
+    source = DeviceInput(AudioFormat(RATE, 1), clock=Ticks())
+    blocks = source.blocks()
+    line.ready.release(2)
+    arrived = [next(blocks).arrived_ns for _ in range(2)]
+    assert None not in arrived
+    assert arrived == sorted(arrived, key=lambda ns: ns or 0)
+    assert all(ns is not None and ns % Ticks.STEP_NS == 0 for ns in arrived)
+    line.end(source)
+
+
 def test_what_nobody_fetches_is_dropped_and_said(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full queue drops the newest sound, and the next block that fits says that some is missing."""
+    """A full queue drops the newest sound, and the next block that fits says how much that was."""
     monkeypatch.setattr(device, "_held_frames", lambda _: 20)
     source = DeviceInput(AudioFormat(RATE, 1))
     blocks = source.blocks()
@@ -103,5 +133,6 @@ def test_what_nobody_fetches_is_dropped_and_said(line: Line, monkeypatch: pytest
     behind = next(blocks)
     numbers = [int(block.frames[0, 0]) for block in (first, *held, behind)]
     assert numbers == [1, 2, 3, 6]
-    assert [block.overflowed for block in (first, *held, behind)] == [False, False, False, True]
+    assert [block.dropped_frames for block in (first, *held, behind)] == [0, 0, 0, 20]
+    assert not any(block.overflowed for block in (first, *held, behind))
     line.end(source)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from phonobase.capture import _portaudio
 from phonobase.capture._pump import Pump, Stalled
 from phonobase.capture._refusal import refused, said, too_many_channels
 from phonobase.capture.block import Block
+from phonobase.capture.clock import SYSTEM_CLOCK
 from phonobase.capture.devices import find_device, list_devices
 from phonobase.errors import DeviceLost, DeviceUnavailable
 from phonobase.pcm import from_bytes
@@ -17,6 +18,7 @@ from phonobase.pcm import from_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from phonobase.capture.clock import Clock
     from phonobase.pcm import AudioFormat
 
 _OPENING_S = 15
@@ -39,6 +41,7 @@ class DeviceInput:
         audio_format: What to record.
         device: An index, a name, a part of a name in any case, or None for the default.
         latency_s: The sound that PortAudio holds, in seconds, before it overflows.
+        clock: What tells when blocks arrived.
 
     Raises:
         PortAudioMissing: The library that talks to devices is not installed.
@@ -47,13 +50,18 @@ class DeviceInput:
     """
 
     def __init__(
-        self, audio_format: AudioFormat, device: str | int | None = None, latency_s: float = 0.5
+        self,
+        audio_format: AudioFormat,
+        device: str | int | None = None,
+        latency_s: float = 0.5,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._device = find_device(list_devices(), device)
         if audio_format.channels > self._device.channels:
             raise too_many_channels(self._device, audio_format)
         self._format = audio_format
         self._latency_s = latency_s
+        self._clock = clock
         self._opened = threading.Event()
         self._wanted = threading.Event()
         self._refusal: Exception | None = None
@@ -153,16 +161,22 @@ class DeviceInput:
 
     def _record(self, stream: Any, pump: Pump[Block]) -> None:  # noqa: ANN401
         sounddevice = _portaudio.load()
-        reader = _Reader(stream, self._format)
+        reader = _Reader(stream, self._format, self._clock)
         try:
             stream.start()
         except sounddevice.PortAudioError as error:
             raise refused(error, self._device, self._format) from None
-        dropped = False
+        dropped, overflowed = 0, False
         try:
             while not pump.stopping:
-                block = reader.read(overflowed=dropped)
-                dropped = not pump.offer(block, len(block.frames))
+                block = reader.read()
+                overflowed |= block.overflowed
+                if pump.offer(
+                    replace(block, dropped_frames=dropped, overflowed=overflowed), len(block.frames)
+                ):
+                    dropped, overflowed = 0, False
+                else:
+                    dropped += len(block.frames)
         except sounddevice.PortAudioError as error:
             raise DeviceLost(
                 f"{self._device} stopped giving sound: {said(error)}; "
@@ -177,22 +191,24 @@ def _held_frames(audio_format: AudioFormat) -> int:
 class _Reader:
     """Blocks from a running stream: whatever is there, and at least a frame."""
 
-    def __init__(self, stream: Any, audio_format: AudioFormat) -> None:  # noqa: ANN401
+    def __init__(self, stream: Any, audio_format: AudioFormat, clock: Clock) -> None:  # noqa: ANN401
         self._stream = stream
         self._format = audio_format
-        self._epoch_ns = time.time_ns() - time.monotonic_ns()
+        self._clock = clock
+        self._epoch_us = clock.wall_us() - clock.elapsed_ns() // 1000
         self._latest_us = 0
 
-    def read(self, *, overflowed: bool) -> Block:
+    def read(self) -> Block:
         # Whoever waits for many frames loses those of them that came before the device was lost.
         first, lost_before = self._stream.read(1)
-        now_us = (self._epoch_ns + time.monotonic_ns()) // 1000
         waiting = min(self._stream.read_available, self._format.sample_rate)
+        arrived_ns = self._clock.elapsed_ns()
         rest, lost_within = self._stream.read(waiting)
-        began_us = now_us - self._format.microseconds(1 + waiting)
+        began_us = self._epoch_us + arrived_ns // 1000 - self._format.microseconds(1 + waiting)
         self._latest_us = max(self._latest_us, began_us)
         return Block(
             frames=from_bytes(bytes(first) + bytes(rest), self._format),
             captured_at_us=self._latest_us,
-            overflowed=overflowed or lost_before or lost_within,
+            overflowed=lost_before or lost_within,
+            arrived_ns=arrived_ns,
         )

@@ -1,0 +1,56 @@
+"""How late a block is at least, and how that changes over hours: the drift of a sample clock."""
+
+from __future__ import annotations
+
+_SPAN_NS = 5_000_000_000
+_KNOWN_NS = 60_000_000_000
+
+
+class Floor:
+    """The least lag of the last five to ten seconds.
+
+    A lag is the moment at which a block's last frame arrived less that frame's place, in nanoseconds.
+    """
+
+    def __init__(self) -> None:
+        self.at_ns = 0
+        self._began_ns = 0
+        self._before_ns = 0
+        self._least_ns = 0
+        self._from: tuple[int, int] | None = None
+        self._to: tuple[int, int] | None = None
+        self._passed_ns = 0
+        self._fell_ns = 0
+
+    def begin(self, now_ns: int, lag_ns: int) -> None:
+        """Take the first lag."""
+        self._began_ns = now_ns
+        self.at_ns = self._before_ns = self._least_ns = lag_ns
+
+    def see(self, now_ns: int, lag_ns: int) -> None:
+        """Take the lag of a block that arrived now."""
+        if now_ns - self._began_ns >= _SPAN_NS:
+            self._measure()
+            self._began_ns, self._before_ns, self._least_ns = now_ns, self._least_ns, lag_ns
+        self._least_ns = min(self._least_ns, lag_ns)
+        self.at_ns = min(self._before_ns, self._least_ns)
+
+    def interrupt(self) -> None:
+        """Do not count what changes with the next lag as drift."""
+        if self._from is not None and self._to is not None:
+            self._passed_ns += self._to[0] - self._from[0]
+            self._fell_ns += self._from[1] - self._to[1]
+        self._from = self._to = None
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """By how much lags fall, in millionths of the time that passes; None in the first minute."""
+        passed_ns, fell_ns = self._passed_ns, self._fell_ns
+        if self._from is not None and self._to is not None:
+            passed_ns += self._to[0] - self._from[0]
+            fell_ns += self._from[1] - self._to[1]
+        return None if passed_ns < _KNOWN_NS else fell_ns * 1e6 / passed_ns
+
+    def _measure(self) -> None:
+        self._to = (self._began_ns, self._least_ns)
+        self._from = self._from or self._to

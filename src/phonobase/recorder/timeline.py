@@ -1,0 +1,345 @@
+"""The place of every block in time: what is missing between blocks, and when the sound was heard.
+
+A device gives as many frames a second as its format says, nearly. So the moment at which a block's last
+frame arrives, less that frame's place, is always the same: the *floor*, plus however late this block is. Late
+blocks are made up for by those that follow; only where sound is missing does the floor itself rise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from phonobase.recorder.floor import Floor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from phonobase.capture.block import Block
+    from phonobase.capture.clock import Clock
+    from phonobase.pcm import AudioFormat, Frames
+
+_NS = 1_000_000_000
+_ANCHORING_NS = 1_000_000_000
+_LATE_NS = 25_000_000
+_SETTLED_NS = 1_000_000_000
+_LEVEL_NS = 10_000_000
+_STEP_US = 50_000
+_HELD_S = 60
+_HELD_BYTES = 268_435_456
+_READING_NS = 1_000_000
+_READINGS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Frames that were heard.
+
+    Attributes:
+        frames: They follow those of the event before, a loss counted as so many frames.
+        captured_at_us: Wall clock at the first of them, in microseconds since 1970-01-01 UTC.
+    """
+
+    frames: Frames
+    captured_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Frames that should be here and are not.
+
+    Attributes:
+        frame_count: How many; 0 where the device reported a loss and the clock misses nothing.
+        cause: ``overflow``, where sound was not fetched in time; ``stalled``, where the device gave none.
+        detail: More of that, for people.
+    """
+
+    frame_count: int
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """Somebody set the wall clock.
+
+    Attributes:
+        step_us: By how much, in microseconds: positive is forward.
+    """
+
+    step_us: int
+
+
+Event: TypeAlias = Sound | Loss | ClockStep
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A block at its place.
+
+    Attributes:
+        frames: What it holds.
+        place: The position of its first frame.
+        arrived_ns: When its last frame was there.
+        overflowed: Whether the device said that sound before it was lost.
+        dropped: Frames before it that are known to be lost.
+        step_us: By how much the wall clock was set before it.
+        offset_us: The wall clock less the elapsed one.
+    """
+
+    frames: Frames
+    place: int
+    arrived_ns: int
+    overflowed: bool
+    dropped: int
+    step_us: int
+    offset_us: int
+
+    @property
+    def end(self) -> int:
+        return self.place + len(self.frames)
+
+
+class Timeline:
+    """Puts the blocks of one run of an input in their place.
+
+    The first second is held back, for the start of the run is known only then. Later blocks pass at once,
+    unless one is later than it should be: those are held until it is clear whether sound is missing.
+
+    Args:
+        audio_format: What the blocks hold.
+        clock: The clocks; ``Block.arrived_ns`` is read from the same.
+    """
+
+    def __init__(self, audio_format: AudioFormat, clock: Clock) -> None:
+        self._format = audio_format
+        self._clock = clock
+        self._floor = Floor()
+        self._held: deque[_Arrival] = deque()
+        self._held_frames = 0
+        self._most_held = min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
+        self._anchored = False
+        self._place = 0
+        self._started_at_us: int | None = None
+        self._latest_us: int | None = None
+        self._offset_us: int | None = None
+        self._stepped_us = 0
+
+    @property
+    def started_at_us(self) -> int:
+        """Wall clock at the run's first frame, in microseconds since 1970-01-01 UTC.
+
+        Raises:
+            RuntimeError: No sound was returned yet.
+        """
+        if self._started_at_us is None:
+            raise RuntimeError("a timeline knows its start once it has returned sound")
+        return self._started_at_us
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How fast the sample clock is against the system's, in parts per million; None until known."""
+        return self._floor.drift_ppm
+
+    def take(self, block: Block) -> list[Event]:
+        """Return what is certain once this block has arrived, in order.
+
+        Args:
+            block: The next of the input.
+        """
+        step_us = self._look_at_clocks()
+        if block.arrived_ns is None:
+            return self._pass(block, step_us)
+        arrival = _Arrival(
+            block.frames,
+            self._place + block.dropped_frames,
+            block.arrived_ns,
+            block.overflowed,
+            block.dropped_frames,
+            step_us,
+            self._offset_us or 0,
+        )
+        self._place = arrival.end
+        if self._anchored and not self._held and self._in_time(arrival) and not arrival.overflowed:
+            return self._release([arrival])
+        self._held.append(arrival)
+        self._held_frames += len(arrival.frames)
+        if not self._anchored:
+            full = self._held_frames >= self._most_held
+            if full or arrival.arrived_ns - self._held[0].arrived_ns >= _ANCHORING_NS:
+                return self._anchor()
+            return []
+        return self._decide()
+
+    def finish(self) -> list[Event]:
+        """Return what is still held back; nothing comes after it."""
+        events = [] if self._anchored or not self._held else self._anchor()
+        return events + (self._decide(last=True) if self._held else [])
+
+    def _pass(self, block: Block, step_us: int) -> list[Event]:
+        """Place a block of which nothing can be missing."""
+        at_us = block.captured_at_us
+        if at_us is not None:
+            at_us += self._stepped_us
+        elif self._latest_us is None or self._started_at_us is None:
+            at_us = self._clock.wall_us()
+        else:
+            at_us = self._started_at_us + self._format.microseconds(self._place)
+        self._place += len(block.frames)
+        if self._started_at_us is None:
+            self._started_at_us = at_us
+        self._latest_us = at_us
+        paced = block.captured_at_us is not None
+        steps: list[Event] = [ClockStep(step_us)] if step_us and paced else []
+        return [*steps, Sound(block.frames, at_us)]
+
+    def _anchor(self) -> list[Event]:
+        """Find the start of the run, and place what has come so far anew."""
+        self._anchored = True
+        held, self._held, self._held_frames = list(self._held), deque(), 0
+        self._floor.begin(held[0].arrived_ns, min(self._lag(arrival) for arrival in held))
+        events: list[Event] = []
+        for arrival in held:
+            if not self._held and self._in_time(arrival) and not arrival.overflowed:
+                events += self._release([arrival])
+                continue
+            self._held.append(arrival)
+            self._held_frames += len(arrival.frames)
+            events += self._decide()
+        return events
+
+    def _decide(self, *, last: bool = False) -> list[Event]:
+        """Release what is held, with or without a loss, or go on holding it."""
+        latest = self._held[-1]
+        flagged = any(arrival.overflowed for arrival in self._held)
+        if self._in_time(latest) and not flagged:
+            return self._let_go()
+        settled_ns = self._settled_ns()
+        if settled_ns is None and (last or self._held_frames >= self._most_held):
+            settled_ns = min(self._lag(arrival) for arrival in self._held)
+        if settled_ns is None:
+            return []
+        missing_ns = settled_ns - self._floor.at_ns
+        if flagged and missing_ns < _LEVEL_NS:
+            return self._let_go(Loss(0, "overflow", "the device reported lost sound; the clock misses none"))
+        if missing_ns < _LATE_NS and not flagged:
+            return self._let_go()
+        return self._lose(missing_ns, settled_ns)
+
+    def _settled_ns(self) -> int | None:
+        """Return the new floor, once blocks come in step with the clock again."""
+        now_ns = self._held[-1].arrived_ns
+        since_ns, middle_ns = now_ns - _SETTLED_NS, now_ns - _SETTLED_NS // 2
+        if self._held[0].arrived_ns > since_ns:
+            return None
+        window = [arrival for arrival in self._held if arrival.arrived_ns >= since_ns]
+        early = [self._lag(arrival) for arrival in window if arrival.arrived_ns < middle_ns]
+        later = [self._lag(arrival) for arrival in window if arrival.arrived_ns >= middle_ns]
+        if not early or abs(min(early) - min(later)) > _LEVEL_NS:
+            return None
+        return min(*early, *later)
+
+    def _lose(self, missing_ns: int, settled_ns: int) -> list[Event]:
+        """Release what is held, with a loss where the device took up again."""
+        rate = self._format.sample_rate
+        count = round(missing_ns * rate / _NS)
+        first = self._held[0]
+        burst = any(self._lag(arrival) - settled_ns > _LATE_NS for arrival in self._held)
+        flagged = next((arrival for arrival in self._held if arrival.overflowed), None)
+        seconds = count / rate
+        if flagged is not None:
+            loss = Loss(count, "overflow", f"the device reported lost sound: {seconds:.3f} s by the clock")
+            place = flagged.place
+        elif burst:
+            loss = Loss(count, "overflow", f"{seconds:.3f} s were not fetched in time")
+            # What the device held was heard before it was fetched again; all after that came in time.
+            place = (first.arrived_ns - settled_ns) * rate // _NS
+        else:
+            loss = Loss(count, "stalled", f"the device gave no sound for {seconds:.3f} s")
+            place = first.place
+        return self._let_go(loss, place)
+
+    def _let_go(self, loss: Loss | None = None, place: int = 0) -> list[Event]:
+        held, self._held, self._held_frames = list(self._held), deque(), 0
+        if loss is None:
+            return self._release(held)
+        place = max(place, held[0].place)
+        before, after = _split(held, place, self._format.sample_rate)
+        self._place += loss.frame_count
+        self._floor.interrupt()
+        moved = [replace(arrival, place=arrival.place + loss.frame_count) for arrival in after]
+        return [*self._release(before), loss, *self._release(moved)]
+
+    def _release(self, arrivals: Sequence[_Arrival]) -> list[Event]:
+        events: list[Event] = []
+        for arrival in arrivals:
+            self._floor.see(arrival.arrived_ns, self._lag(arrival))
+            if arrival.dropped:
+                events.append(
+                    Loss(arrival.dropped, "overflow", "sound was dropped: the recorder did not keep up")
+                )
+            if arrival.step_us:
+                events.append(ClockStep(arrival.step_us))
+                self._latest_us = None
+            events.append(Sound(arrival.frames, self._captured_at_us(arrival)))
+        return events
+
+    def _captured_at_us(self, arrival: _Arrival) -> int:
+        at_ns = arrival.place * _NS // self._format.sample_rate + self._floor.at_ns
+        at_us = at_ns // 1000 + arrival.offset_us
+        # The floor is only as steady as it is known: times must not go back for that.
+        at_us = max(at_us, self._latest_us or at_us)
+        if self._started_at_us is None:
+            self._started_at_us = at_us
+        self._latest_us = at_us
+        return at_us
+
+    def _in_time(self, arrival: _Arrival) -> bool:
+        return self._lag(arrival) - self._floor.at_ns <= _LATE_NS
+
+    def _lag(self, arrival: _Arrival) -> int:
+        return arrival.arrived_ns - arrival.end * _NS // self._format.sample_rate
+
+    def _look_at_clocks(self) -> int:
+        """Return by how much the wall clock was set since the last look; less than that is followed."""
+        offset_us = self._read_offset_us()
+        change_us = offset_us - (offset_us if self._offset_us is None else self._offset_us)
+        self._offset_us = offset_us
+        if abs(change_us) <= _STEP_US:
+            return 0
+        self._stepped_us += change_us
+        return change_us
+
+    def _read_offset_us(self) -> int:
+        """Return the wall clock less the elapsed one, both read at once."""
+        best_ns, offset_us = math.inf, 0
+        for _ in range(_READINGS):
+            before_ns = self._clock.elapsed_ns()
+            wall_us = self._clock.wall_us()
+            took_ns = self._clock.elapsed_ns() - before_ns
+            if took_ns < best_ns:
+                best_ns, offset_us = took_ns, wall_us - (before_ns + took_ns // 2) // 1000
+            if took_ns < _READING_NS:
+                break
+        return offset_us
+
+
+def _split(held: Sequence[_Arrival], place: int, rate: int) -> tuple[list[_Arrival], list[_Arrival]]:
+    """Return what lies before a place, and what lies behind it."""
+    before: list[_Arrival] = []
+    after: list[_Arrival] = []
+    for arrival in held:
+        if arrival.end <= place:
+            before.append(arrival)
+        elif arrival.place >= place:
+            after.append(arrival)
+        else:
+            cut = place - arrival.place
+            behind_ns = (arrival.end - place) * _NS // rate
+            head = replace(arrival, frames=arrival.frames[:cut], arrived_ns=arrival.arrived_ns - behind_ns)
+            tail = replace(arrival, frames=arrival.frames[cut:], place=place, dropped=0, step_us=0)
+            before.append(head)
+            after.append(tail)
+    return before, after
