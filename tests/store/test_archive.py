@@ -85,7 +85,7 @@ def test_discarding_leaves_no_trace(archive: Archive, program: Program) -> None:
     """A recording that is taken back was never there: no row, no byte, no gap."""
     writer = archive.writer(RATE, chunk_seconds=0.5)
     writer.write(SAMPLES)
-    writer.note_gap("overflow", "test")
+    writer.lose(0, "overflow", "test")
     writer.write(SAMPLES)
     wait_until(lambda: writer.frames_committed > 0)
     writer.discard()
@@ -96,11 +96,11 @@ def test_discarding_leaves_no_trace(archive: Archive, program: Program) -> None:
 def test_a_loss_of_unknown_length_has_its_place(archive: Archive, program: Program) -> None:
     """A gap that a writer notes lies in the recording, before the frame that is written next."""
     with archive.writer(RATE, source="desk", chunk_seconds=0.5) as writer:
-        writer.note_gap("overflow", "at the beginning")
+        writer.lose(0, "overflow", "at the beginning")
         writer.write(SAMPLES[:10_000])
-        writer.note_gap("overflow", "in the middle")
+        writer.lose(0, "overflow", "in the middle")
         writer.write(SAMPLES[10_000:20_000])
-        writer.note_gap("device-lost", "at the end")
+        writer.lose(0, "device-lost", "at the end")
     found = program.lines("SELECT first_frame, frame_count, cause, detail FROM phono_gaps ORDER BY 1")
     assert found == [
         "0|0|overflow|at the beginning",

@@ -22,7 +22,7 @@ def command(settings: Settings) -> None:
     recorder may be alive: its process is there or, where that cannot be told, it committed within a minute.
     """
     with settings.archive() as archive:
-        closed = archive.recover(_say_if_live)
+        closed = archive.recover(on_open=_say_if_live)
     for recording in closed:
         click.echo(recording.id.hex)
         chunks = counted(recording.chunk_count, "chunk")

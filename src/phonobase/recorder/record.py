@@ -96,7 +96,7 @@ class Recorder:
         writer = self._writer = self._writer or self._begin(block)
         if block.overflowed:
             self.overflows += 1
-            writer.note_gap("overflow", "the device reported lost sound and did not say how much")
+            writer.lose(0, "overflow", "the device reported lost sound and did not say how much")
         writer.write(block.frames, block.captured_at_us)
         self._on_block(measure(block.frames, self._input.format.sample_format))
         if not writer.frames_left:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
 from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed
-from phonobase.store import recover, schema
+from phonobase.store import gaps, recover, schema
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.engine import WRITES, create_engine, plain_errors, shown
@@ -28,6 +28,7 @@ from phonobase.store.writer import RecordingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from uuid import UUID
 
     from phonobase.pcm import Frames
@@ -139,13 +140,54 @@ class Archive:
         with self.writing() as repository:
             repository.delete(recording_id, reason)
 
-    def recover(self, on_open: Callable[[Recording, bool], None] | None = None) -> list[Recording]:
+    def add_gap(
+        self,
+        source: str,
+        started_at: datetime,
+        ended_at: datetime,
+        cause: str,
+        *,
+        detail: str | None = None,
+        run_id: UUID | None = None,
+    ) -> None:
+        """List a stretch of a source's time, outside any recording, as not heard.
+
+        Arguments and errors are those of RecordingRepository.add_gap.
+        """
+        with self.writing() as repository:
+            repository.add_gap(source, started_at, ended_at, cause, detail=detail, run_id=run_id)
+
+    def close_as_stored(self, recording_id: UUID | str) -> Recording:
+        """End a recording that nobody will complete as it stands: interrupted; and return it.
+
+        It is decoded before the transaction begins, so that nobody waits for that.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            RecordingClosed: It is closed, or was continued meanwhile.
+            CorruptRecording: Chunks are missing or do not decode.
+        """
+        recording = self.get(recording_id)
+        if recording.state is not State.RECORDING:
+            raise RecordingClosed(f"recording {recording.id.hex} is closed already: {recording.state}")
+        return self._close_as_it_was(recording)
+
+    def recover(
+        self,
+        source: str | None = None,
+        *,
+        certain: bool = False,
+        on_open: Callable[[Recording, bool], None] | None = None,
+    ) -> list[Recording]:
         """Close the recordings whose recorder died, and return them as they are now.
 
         Their state becomes ``interrupted``; their header and hash become those of what was committed. What a
         killed import left is taken back: its file is still there.
 
         Args:
+            source: Only those of this source.
+            certain: Whether the caller knows that no recorder of them lives, as one does that took the
+                source's lock; imports need no lock, so those that may be alive are left alone even then.
             on_open: Called with each open recording and whether it is left alone, because its recorder
                 may be alive.
 
@@ -154,8 +196,9 @@ class Archive:
                 others were.
         """
         closed, failed = [], []
-        for recording in self.find(state=State.RECORDING, limit=None):
-            live = recover.may_be_live(recording)
+        for recording in self.find(source=source, state=State.RECORDING, limit=None):
+            known_dead = certain and not recover.is_half_an_import(recording)
+            live = not known_dead and recover.may_be_live(recording)
             if on_open is not None:
                 on_open(recording, live)
             if live:
@@ -173,13 +216,15 @@ class Archive:
             with self.writing() as repository:
                 repository.discard(recording.id)
             return []
-        header, pcm_sha256 = recover.closing(self.stored(recording))
         try:
-            with self.writing() as repository:
-                repository.seal(recording.id, State.INTERRUPTED, header, pcm_sha256, recording.chain_head)
-                return [repository.get(recording.id)]
+            return [self._close_as_it_was(recording)]
         except RecordingClosed:  # it went on, or somebody else was faster
             return []
+
+    def _close_as_it_was(self, recording: Recording) -> Recording:
+        end = recover.closing(self.stored(recording))
+        with self.writing() as repository:
+            return repository.seal(recording, end)
 
     # Reading
 
@@ -201,6 +246,11 @@ class Archive:
         """Return the names of all sources."""
         with self.reading() as repository:
             return repository.sources()
+
+    def accounted_until(self, source: str) -> datetime | None:
+        """Return where the last recording or gap of a source ends; None where it has neither."""
+        with self._session() as session:
+            return gaps.accounted_until(session, source)
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop, as RecordingRepository.read does."""

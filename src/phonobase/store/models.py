@@ -150,6 +150,11 @@ class RecordingRow(Base):
     capture: Mapped[dict[str, Any]] = mapped_column(
         JsonObject, comment="how it was captured: input, device, host, process, versions"
     )
+    drift_ppm: Mapped[float | None] = mapped_column(
+        Double,
+        comment="sample clock against the system's, in parts per million, positive is fast; "
+        "set when closed, where it was measured",
+    )
 
 
 class ChunkRow(Base):
@@ -232,6 +237,8 @@ class GapRow(Base):
         CheckConstraint("frame_count >= 0", name="frame_count_range"),
         CheckConstraint("(recording_id IS NULL) = (first_frame IS NULL)", name="inside_a_recording_or_not"),
         Index(None, "source", "started_at"),
+        # A gap may be of any length, so its beginning does not say how far it reaches.
+        Index(None, "source", "ended_at", "started_at"),
         Index(None, "recording_id"),
     )
 

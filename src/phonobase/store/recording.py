@@ -94,6 +94,7 @@ class Recording:
     tags: Mapping[str, Any]
     external_id: str | None
     capture: Mapping[str, Any]
+    drift_ppm: float | None
 
     @property
     def seconds(self) -> float:
@@ -174,9 +175,7 @@ def new_recording(
         InvalidDetails: A name, a time or a tag cannot be stored.
     """
     refuse_unknown(details, Details)
-    source = details.get("source", DEFAULT_SOURCE)
-    if not _SOURCE.fullmatch(source):
-        raise InvalidDetails(f"{source!r} cannot name a source; use 1 to 200 characters without line breaks")
+    source = source_name(details.get("source", DEFAULT_SOURCE))
     external_id = _text(details, "external_id")
     if external_id is not None and len(external_id) > _EXTERNAL_ID_CHARACTERS:
         raise InvalidDetails(f"an external_id has at most {_EXTERNAL_ID_CHARACTERS} characters; shorten it")
@@ -198,6 +197,17 @@ def new_recording(
     )
 
 
+def source_name(name: str) -> str:
+    """Return a name that a source may have.
+
+    Raises:
+        InvalidDetails: It is empty, too long, or holds control characters.
+    """
+    if not _SOURCE.fullmatch(name):
+        raise InvalidDetails(f"{name!r} cannot name a source; use 1 to 200 characters without line breaks")
+    return name
+
+
 def refuse_unknown(given: Mapping[str, Any], known: type[Details | Conditions]) -> None:
     """Raise TypeError for a name that means nothing here: a slip must not lose what it was to say."""
     names = known.__annotations__.keys()
@@ -205,12 +215,19 @@ def refuse_unknown(given: Mapping[str, Any], known: type[Details | Conditions]) 
         raise TypeError(f"there is no {name!r} here; there are: {', '.join(sorted(names))}")
 
 
-def _text(details: Details, name: Literal["title", "notes", "external_id"]) -> str | None:
-    """Return a text that both databases take as it is."""
-    text = details.get(name)
+def storable(what: str, text: str | None) -> str | None:
+    """Return a text that both databases take as it is.
+
+    Raises:
+        InvalidDetails: They do not; ``what`` names it.
+    """
     if text is not None and _UNSTORABLE.search(text):
-        raise InvalidDetails(f"the {name} holds a character that no text may hold; leave it out")
+        raise InvalidDetails(f"the {what} holds a character that no text may hold; leave it out")
     return text
+
+
+def _text(details: Details, name: Literal["title", "notes", "external_id"]) -> str | None:
+    return storable(name, details.get(name))
 
 
 def _object(details: Details, name: Literal["tags", "capture"]) -> dict[str, Any]:

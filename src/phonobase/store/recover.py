@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phonobase.audio import encoding as encodings
+from phonobase.audio.level import Level, measure
 from phonobase.pcm import to_bytes
 from phonobase.store.recording import comments
+from phonobase.store.rows import header_row
 
 if TYPE_CHECKING:
     from phonobase.store.chunks import StoredChunks
-    from phonobase.store.recording import Recording
+    from phonobase.store.recording import Recording, State
 
 SILENT_FOR = timedelta(seconds=60)
 """A recorder elsewhere that committed within this time may be alive."""
@@ -51,18 +54,52 @@ def is_half_an_import(recording: Recording) -> bool:
     return bool(recording.capture.get(WHOLE_OR_NOTHING))
 
 
-def closing(stored: StoredChunks) -> tuple[bytes, bytes]:
-    """Return the header and the pcm_sha256 that close a recording as it stands in the database.
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What is written of a recording when it is closed, told by its sound.
+
+    Attributes:
+        header: Its last header.
+        pcm_sha256: SHA-256 of its PCM.
+        level: How loud it is.
+    """
+
+    header: bytes
+    pcm_sha256: bytes
+    level: Level
+
+    def values(self, state: State, drift_ppm: float | None = None) -> dict[str, Any]:
+        """Return the columns of a recording that becomes closed, with what was measured of its clock."""
+        drift = {} if drift_ppm is None else {"drift_ppm": drift_ppm}
+        return (
+            drift
+            | {
+                "state": state,
+                "pcm_sha256": self.pcm_sha256,
+                "peak_dbfs": self.level.peak_dbfs,
+                "rms_dbfs": self.level.rms_dbfs,
+                "clipped_frames": self.level.clipped_frames,
+            }
+            | header_row(self.header)
+        )
+
+
+def closing(stored: StoredChunks) -> Closing:
+    """Return what closes a recording as it stands in the database.
+
+    Its level is measured anew: the row may speak of more sound than came as far as here.
 
     Raises:
         CorruptRecording: Chunks are missing or do not decode.
     """
     recording = stored.recording
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    form = recording.format.sample_format
+    sha256, md5, level = hashlib.sha256(), hashlib.md5(usedforsecurity=False), Level()
     for frames in stored.frames():
-        pcm = to_bytes(frames, recording.format.sample_format)
+        pcm = to_bytes(frames, form)
         sha256.update(pcm)
         md5.update(pcm)
+        level += measure(frames, form)
     header = encodings.header(
         recording.encoding,
         recording.format,
@@ -70,7 +107,7 @@ def closing(stored: StoredChunks) -> tuple[bytes, bytes]:
         md5.digest(),
         comments(recording),
     )
-    return header, sha256.digest()
+    return Closing(header, sha256.digest(), level)
 
 
 def _birth(pid: int) -> str | None:

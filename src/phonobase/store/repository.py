@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
-from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 
 from phonobase.errors import (
     InvalidAudio,
     InvalidDetails,
     RecordingClosed,
-    RecordingNotFound,
     StoreError,
     UnsupportedFormat,
 )
 from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.chunks import StoredChunks
-from phonobase.store.columns import to_us, with_zone
+from phonobase.store.columns import with_zone
 from phonobase.store.draft import Draft
 from phonobase.store.file import open_file
-from phonobase.store.ids import uuid7
+from phonobase.store.gaps import Gap, add_gap, add_source
+from phonobase.store.lookup import newest_first, not_found, resolve
 from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import (
     MAX_SECONDS,
@@ -37,29 +35,23 @@ from phonobase.store.recording import (
     new_recording,
     refuse_unknown,
 )
-from phonobase.store.recover import closing
+from phonobase.store.recover import Closing, closing
 from phonobase.store.rows import chunk_row, header_row, new_row, progress_row, to_recording
 from phonobase.store.verify import Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from phonobase.audio.seal import Chunk
     from phonobase.pcm import Frames
 
-LAST = "last"
-"""Stands for the recording that began last, wherever an id is asked for."""
-
-_FEWEST_DIGITS = 4
 _BYTES = ("B", "b", "c")
 _FOUND_AT_MOST = 100
 # The tables themselves: rows are written one a statement, without the unit of work.
-_SOURCE, _RECORDING, _CHUNK, _AUDIO, _GAP = (
-    cast("sa.Table", row.__table__) for row in (SourceRow, RecordingRow, ChunkRow, AudioRow, GapRow)
-)
-_INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_RECORDING, _CHUNK, _AUDIO = (cast("sa.Table", row.__table__) for row in (RecordingRow, ChunkRow, AudioRow))
 _SELECT = select(*_RECORDING.columns)
 # Many rows are one statement each, sent in one go: never a thousand payloads in a statement.
 _INSERT_CHUNK, _INSERT_AUDIO = sa.insert(_CHUNK), sa.insert(_AUDIO)
@@ -148,40 +140,38 @@ class RecordingRepository:
             [{"recording_id": draft.new.id, "seq": chunk.seq, "data": chunk.data} for chunk in chunks],
         )
 
-    def close(self, draft: Draft, state: State) -> Recording:
+    def close(self, draft: Draft, state: State, drift_ppm: float | None = None) -> Recording:
         """End a recording whose chunks are all stored, and return it."""
-        self.seal(draft.new.id, state, draft.final_header, draft.pcm_sha256)
+        end = Closing(draft.final_header, draft.pcm_sha256, draft.totals.level)
+        self._update(draft.new.id, end.values(state, drift_ppm))
         return self.get(draft.new.id)
 
-    def close_as_stored(self, recording_id: UUID) -> Recording:
-        """End a recording that nobody will complete as it stands: interrupted; and return it."""
-        stored = self._stored(recording_id)
-        header, pcm_sha256 = closing(stored)
-        self.seal(recording_id, State.INTERRUPTED, header, pcm_sha256, stored.recording.chain_head)
-        return self.get(recording_id)
+    def close_as_stored(self, recording_id: UUID, drift_ppm: float | None = None) -> Recording:
+        """End a recording that nobody will complete as it stands: interrupted; and return it.
 
-    def seal(
-        self,
-        recording_id: UUID,
-        state: State,
-        header: bytes,
-        pcm_sha256: bytes,
-        chain_head: bytes | None = None,
-    ) -> None:
-        """Give a recording its last state, its last header and the hash of its PCM.
-
-        Args:
-            recording_id: Which.
-            state: Its last state.
-            header: Its last header.
-            pcm_sha256: The hash of its PCM.
-            chain_head: What the chain must end with, where that is not known for sure.
+        All of it is decoded for that, while the transaction is open.
 
         Raises:
-            RecordingClosed: It is closed, or ends with another chunk.
+            RecordingNotFound: There is no such recording.
+            RecordingClosed: It is closed, or was continued meanwhile.
+            CorruptRecording: Chunks are missing or do not decode.
         """
-        values = {"state": state, "pcm_sha256": pcm_sha256} | header_row(header)
-        self._update(recording_id, values, chain_head)
+        stored = self._stored(recording_id)
+        return self.seal(stored.recording, closing(stored), drift_ppm)
+
+    def seal(self, recording: Recording, end: Closing, drift_ppm: float | None = None) -> Recording:
+        """End a recording as what was found in the database; and return it: interrupted.
+
+        Args:
+            recording: As it was when it was read.
+            end: What was found.
+            drift_ppm: Of its sample clock, where that was measured.
+
+        Raises:
+            RecordingClosed: It is closed, or was continued meanwhile.
+        """
+        self._update(recording.id, end.values(State.INTERRUPTED, drift_ppm), recording.chain_head)
+        return self.get(recording.id)
 
     def add_gap(
         self,
@@ -194,11 +184,12 @@ class RecordingRepository:
         recording: Recording | NewRecording | None = None,
         first_frame: int | None = None,
         frame_count: int | None = None,
+        run_id: UUID | None = None,
     ) -> None:
         """List a stretch of a source's time as not heard.
 
         Args:
-            source: What was not heard.
+            source: What was not heard; it is made where there was no sound of it yet.
             started_at: Its beginning.
             ended_at: Its end.
             cause: Why, in a word: ``overflow``, ``deleted``.
@@ -206,22 +197,23 @@ class RecordingRepository:
             recording: The recording it lies in, if any.
             first_frame: Frames of that recording before the gap.
             frame_count: Frames of silence that stand for it there; 0 where it could not be measured.
+            run_id: The run it belongs to; that of the recording, where it lies in one.
+
+        Raises:
+            InvalidDetails: It ends before it begins, has no cause, or holds what cannot be stored.
         """
-        self._session.execute(
-            sa.insert(_GAP),
-            {
-                "id": uuid7(to_us(started_at)),
-                "source": source,
-                "run_id": recording.run_id if recording else None,
-                "recording_id": recording.id if recording else None,
-                "first_frame": first_frame,
-                "frame_count": frame_count,
-                "started_at": started_at,
-                "ended_at": ended_at,
-                "cause": cause,
-                "detail": detail,
-            },
+        gap = Gap(
+            source=source,
+            started_at=started_at,
+            ended_at=ended_at,
+            cause=cause,
+            detail=detail,
+            recording_id=recording.id if recording else None,
+            first_frame=first_frame,
+            frame_count=frame_count,
+            run_id=recording.run_id if recording else run_id,
         )
+        add_gap(self._session, gap)
 
     def delete(self, recording_id: UUID | str, reason: str) -> None:
         """Delete a recording; its time stays listed, as a gap of cause ``deleted``.
@@ -266,7 +258,7 @@ class RecordingRepository:
         statement = _SELECT.where(RecordingRow.id == self.resolve(recording_id))
         row = self._session.execute(statement).mappings().one_or_none()
         if row is None:
-            raise _not_found(f"has the id {recording_id}")
+            raise not_found(f"has the id {recording_id}")
         return to_recording(row)
 
     def resolve(self, recording_id: UUID | str) -> UUID:
@@ -275,21 +267,12 @@ class RecordingRepository:
         Raises:
             RecordingNotFound: No recording, or more than one, answers to it.
         """
-        if isinstance(recording_id, UUID):
-            return recording_id
-        if recording_id == LAST:
-            newest = select(RecordingRow.id).order_by(*_newest_first())
-            return self._session.scalar(newest.limit(1)) or _raise(_EMPTY)
-        digits = recording_id.replace("-", "").lower()
-        try:
-            return UUID(digits)
-        except ValueError:
-            return self._resolve_end(recording_id, digits)
+        return resolve(self._session, recording_id)
 
     def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
         """Return the recordings that meet all conditions, the newest first; no audio is read."""
         refuse_unknown(conditions, Conditions)
-        statement = _SELECT.order_by(*_newest_first()).limit(conditions.get("limit", _FOUND_AT_MOST))
+        statement = _SELECT.order_by(*newest_first()).limit(conditions.get("limit", _FOUND_AT_MOST))
         for name, meets in _CONDITIONS.items():
             wanted = conditions.get(name)
             if wanted is not None:
@@ -353,11 +336,7 @@ class RecordingRepository:
         return StoredChunks(self.get(recording_id), lambda: contextlib.nullcontext(self._session))
 
     def _begin(self, new: NewRecording, values: dict[str, Any]) -> None:
-        insert = _INSERTS[self._session.get_bind().dialect.name]
-        self._session.execute(
-            insert(_SOURCE).on_conflict_do_nothing(),
-            {"name": new.source, "created_at": new.started_at},
-        )
+        add_source(self._session, new.source, new.started_at)
         self._session.execute(sa.insert(_RECORDING), new_row(new) | values)
 
     def _update(self, recording_id: UUID, values: dict[str, Any], chain_head: bytes | None = None) -> None:
@@ -373,35 +352,3 @@ class RecordingRepository:
                 f"recording {recording_id.hex} was closed, deleted or continued by another program "
                 "meanwhile; what it holds is kept"
             )
-
-    def _resolve_end(self, recording_id: str, digits: str) -> UUID:
-        if len(digits) < _FEWEST_DIGITS or not set(digits) <= set("0123456789abcdef"):
-            raise RecordingNotFound(
-                f"{recording_id!r} is no id; write its 32 hexadecimal digits, the last "
-                f"{_FEWEST_DIGITS} or more of them, or {LAST!r} (phonobase list shows ids)"
-            )
-        text = func.replace(sa.cast(RecordingRow.id, sa.Text), "-", "")
-        found = self._session.scalars(select(RecordingRow.id).where(text.endswith(digits)).limit(3)).all()
-        if not found:
-            raise _not_found(f"has an id that ends in {digits!r}")
-        if len(found) > 1:
-            raise RecordingNotFound(
-                f"more than one recording ends in {digits!r}, "
-                f"as {found[0].hex} and {found[1].hex}; write more digits"
-            )
-        return found[0]
-
-
-def _newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
-    return RecordingRow.started_at.desc(), RecordingRow.id.desc()
-
-
-def _not_found(what: str) -> RecordingNotFound:
-    return RecordingNotFound(f"no recording {what}; see what there is with: phonobase list")
-
-
-_EMPTY = RecordingNotFound("no recording is in this archive yet; make one with: phonobase record")
-
-
-def _raise(error: RecordingNotFound) -> UUID:
-    raise error

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -15,11 +16,13 @@ import numpy as np
 from phonobase.errors import InvalidAudio, StoreError, UnsupportedFormat
 from phonobase.pcm import as_frames
 from phonobase.store.draft import CHUNK_SECONDS, Draft
+from phonobase.store.gaps import check_cause
 from phonobase.store.recording import MAX_SECONDS, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from types import TracebackType
     from uuid import UUID
 
@@ -27,16 +30,38 @@ if TYPE_CHECKING:
 
     from phonobase.audio.cut import Cut
     from phonobase.audio.seal import Chunk
+    from phonobase.pcm import Frames
     from phonobase.store.recording import NewRecording, Recording
     from phonobase.store.repository import RecordingRepository
 
 _CUTS_WAITING = 6
 """Cuts that may wait for the committing thread before write() does."""
 
+_SILENT_SAMPLES = 65_536
+"""Silence is written so many samples at a time, however long a loss was."""
+
 _CHUNKS_TOGETHER = 8
 _COMMIT_EVERY_S = 0.1
 """Sound that comes faster than it was made is committed so many chunks at once, or so often; live sound,
 whose chunks come seconds apart, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Sound of a recording that was lost; a place alone, where nobody knows how much it was."""
+
+    first_frame: int
+    frame_count: int
+    cause: str
+    detail: str
+
+    @property
+    def end(self) -> int:
+        return self.first_frame + self.frame_count
+
+    @property
+    def is_place(self) -> bool:
+        return not self.frame_count
 
 
 class RecordingWriter:
@@ -64,13 +89,18 @@ class RecordingWriter:
         self.new = new
         self.frames_written = 0
         self.frames_committed = 0
+        self.bytes_committed = 0
+        """Encoded bytes in the committed chunks."""
+        self.committed_at_us: int | None = None
+        """Wall clock at the newest commit, in microseconds since 1970-01-01 UTC; None before the first."""
         self._draft = Draft(new, chunk_seconds)
         self._transaction = transaction
         self._cuts: queue.Queue[Cut | None] = queue.Queue(_CUTS_WAITING)
-        self._gaps: deque[tuple[int, str, str]] = deque()
+        self._losses: deque[_Loss] = deque()
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self._broken = False
+        self._abandoned = False
         self._ended = False
         self._last_cut_taken = False
         self._committed_s = -_COMMIT_EVERY_S
@@ -104,30 +134,51 @@ class RecordingWriter:
             StoreError: What was written earlier could not be committed.
         """
         with self._lock:
-            if self._ended:
-                raise StoreError(f"recording {self.id.hex} is closed; start a new one")
-            self._raise_error()
-            if self._broken:
-                raise StoreError(f"writing {self.id.hex} was interrupted before; close it, start a new one")
+            self._raise_unless_open()
             block = as_frames(np.array(frames), self.new.format)
-            if len(block) > self.frames_left:
-                raise UnsupportedFormat("a recording holds 24 hours at most; go on in a new one")
+            self._raise_unless_fits(len(block))
             with self._whole_or_broken():
-                self.frames_written += len(block)
-                for cut in self._draft.cut(block, captured_at_us):
-                    self._hand_over(cut)
+                self._encode(block, captured_at_us)
 
-    def note_gap(self, cause: str, detail: str) -> None:
-        """List a loss of unknown length at the place that is written next, or at the end.
+    def lose(self, frame_count: int, cause: str, detail: str, captured_at_us: int | None = None) -> None:
+        """Write silence for sound that was lost, and list it as a gap.
+
+        The gap is listed with the chunks that hold its silence, in parts where there are several: at no
+        commit is one there without the other.
 
         Args:
+            frame_count: How much was lost; 0 where that is not known: then the place alone is listed.
             cause: Why, in a word, as ``overflow``.
             detail: More, for people.
-        """
-        self._gaps.append((self.frames_written, cause, detail))
+            captured_at_us: Wall clock at its beginning, as for ``write``.
 
-    def close(self, state: State = State.COMPLETE) -> Recording:
+        Raises:
+            UnsupportedFormat: It would be longer than a day, or frame_count is negative.
+            InvalidDetails: There is no cause, or a text holds what cannot be stored.
+            StoreError: What was written earlier could not be committed.
+        """
+        if frame_count < 0:
+            raise UnsupportedFormat(f"{frame_count} frames cannot be lost; pass 0 or more")
+        check_cause(cause, detail)
+        form = self.new.format
+        with self._lock:
+            self._raise_unless_open()
+            self._raise_unless_fits(frame_count)
+            # Listed before it is written: the committing thread may be fast.
+            self._losses.append(_Loss(self.frames_written, frame_count, cause, detail))
+            piece = max(1, _SILENT_SAMPLES // form.channels)
+            silence = np.zeros((min(piece, frame_count), form.channels), dtype=form.sample_format.dtype)
+            with self._whole_or_broken():
+                for start in range(0, frame_count, piece):
+                    at_us = None if captured_at_us is None else captured_at_us + form.microseconds(start)
+                    self._encode(silence[: frame_count - start], at_us)
+
+    def close(self, state: State = State.COMPLETE, drift_ppm: float | None = None) -> Recording:
         """Commit what is left, close the recording and return it; once closed, only return it.
+
+        Args:
+            state: Its last state.
+            drift_ppm: Its sample clock against the system's, in parts per million, where it was measured.
 
         Raises:
             InvalidAudio: No frame was written, so there is no recording.
@@ -136,6 +187,7 @@ class RecordingWriter:
         with self._lock:
             if self._closed is not None:
                 return self._closed
+            self._raise_if_abandoned()
             try:
                 if not self._ended and not self._broken:
                     with self._whole_or_broken():
@@ -147,12 +199,22 @@ class RecordingWriter:
             if not self.frames_committed:
                 raise InvalidAudio("no frame was recorded, so nothing was stored")
             with self._transaction() as repository:
-                self._list_gaps(repository, before_frame=self.frames_written + 1)
+                self._list_losses(repository, self.frames_committed, at_end=True)
                 if self._broken:
-                    self._closed = repository.close_as_stored(self.id)
+                    closed = repository.close_as_stored(self.id, drift_ppm)
                 else:
-                    self._closed = repository.close(self._draft, state)
-            return self._closed
+                    closed = repository.close(self._draft, state, drift_ppm)
+            self._closed = closed
+            return closed
+
+    def abandon(self) -> None:
+        """Stop writing and touch the database no more, as after a StoreError; once done, do nothing.
+
+        What was not committed is lost; ``recover`` closes the rest. A commit that is under way is waited for.
+        """
+        self._abandoned = True
+        with self._lock:
+            self._end()
 
     def discard(self) -> None:
         """Take back what was committed: the recording leaves no trace."""
@@ -193,6 +255,7 @@ class RecordingWriter:
         """Pass a cut to the committing thread, waiting while it is busy and for as long as it works."""
         while True:
             self._raise_error()
+            self._raise_if_abandoned()
             try:
                 return self._cuts.put(cut, timeout=0.2)
             except queue.Full:
@@ -209,12 +272,14 @@ class RecordingWriter:
 
     def _commit_all(self) -> None:
         try:
-            while chunks := self._next_chunks():
-                committed = self._draft.totals.frame_count
+            while (chunks := self._next_chunks()) and not self._abandoned:
+                totals = self._draft.totals
                 with self._transaction() as repository:
                     repository.append(self._draft, chunks)
-                    self._list_gaps(repository, committed)
-                self.frames_committed = committed
+                    self._list_losses(repository, totals.frame_count)
+                self._forget_losses(totals.frame_count)
+                self.frames_committed, self.bytes_committed = totals.frame_count, totals.byte_count
+                self.committed_at_us = time.time_ns() // 1000
                 self._committed_s = time.monotonic()
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._error = error
@@ -234,21 +299,53 @@ class RecordingWriter:
                 chunks.append(self._draft.seal(cut))
         return chunks
 
-    def _list_gaps(self, repository: RecordingRepository, before_frame: int) -> None:
-        """List the gaps that lie before a frame; the recording must be there for them to lie in it."""
-        while self._gaps and self._gaps[0][0] < before_frame:
-            first_frame, cause, detail = self._gaps.popleft()
-            moment = self.new.started_at + timedelta(microseconds=self.new.format.microseconds(first_frame))
-            repository.add_gap(
-                self.new.source,
-                moment,
-                moment,
-                cause,
-                detail=detail,
-                recording=self.new,
-                first_frame=first_frame,
-                frame_count=0,
-            )
+    def _list_losses(self, repository: RecordingRepository, behind: int, *, at_end: bool = False) -> None:
+        """List what was lost from the committed frames on to those that are committed now.
+
+        A loss without frames lies before the next frame, and at the end behind the last one.
+        """
+        for loss in list(self._losses):
+            first, end = max(loss.first_frame, self.frames_committed), min(loss.end, behind)
+            if first < end or (loss.is_place and first <= end and (first < behind or at_end)):
+                repository.add_gap(
+                    self.new.source,
+                    self._moment(first),
+                    self._moment(end),
+                    loss.cause,
+                    detail=loss.detail,
+                    recording=self.new,
+                    first_frame=first,
+                    frame_count=end - first,
+                )
+
+    def _forget_losses(self, behind: int) -> None:
+        """Let go of what was listed to its end."""
+        while self._losses and self._losses[0].end <= behind and self._losses[0].first_frame < behind:
+            self._losses.popleft()
+
+    def _moment(self, frame: int) -> datetime:
+        return self.new.started_at + timedelta(microseconds=self.new.format.microseconds(frame))
+
+    def _encode(self, block: Frames, captured_at_us: int | None) -> None:
+        self.frames_written += len(block)
+        for cut in self._draft.cut(block, captured_at_us):
+            self._hand_over(cut)
+
+    def _raise_if_abandoned(self) -> None:
+        if self._abandoned:
+            raise StoreError(f"recording {self.id.hex} was abandoned; recover closes it, start a new one")
+
+    def _raise_unless_open(self) -> None:
+        self._raise_if_abandoned()
+        if self._ended:
+            raise StoreError(f"recording {self.id.hex} is closed; start a new one")
+        self._raise_error()
+        if self._broken:
+            raise StoreError(f"writing {self.id.hex} was interrupted before; close it, start a new one")
+
+    def _raise_unless_fits(self, frame_count: int) -> None:
+        if frame_count > self.frames_left:
+            raise UnsupportedFormat("a recording holds 24 hours at most; go on in a new one")
 
     def _raise_error(self) -> None:
         if self._error is not None:
