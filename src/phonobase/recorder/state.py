@@ -145,7 +145,7 @@ class StateFolder:
         Raises:
             RecorderRunning: Another one is at it.
         """
-        with self._file(source, "lock").open("a+", encoding="utf-8") as file:
+        with self._file(source, "lock", make=True).open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -157,11 +157,12 @@ class StateFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            self._clear_away(source)
             yield
 
     def pause(self, pause: Pause) -> None:
         """Ask for a source not to be heard, now and after a restart, until it is resumed."""
-        _write(self._file(pause.source, "pause.json"), pause, lasting=True)
+        _write(self._file(pause.source, "pause.json", make=True), pause, lasting=True)
 
     def resume(self, source: str) -> None:
         """Ask for a source to be heard again."""
@@ -176,7 +177,7 @@ class StateFolder:
 
     def say(self, status: SourceStatus) -> None:
         """Tell how a source is doing."""
-        _write(self._file(status.source, "status.json"), status)
+        _write(self._file(status.source, "status.json", make=True), status)
 
     def said(self, source: str) -> SourceStatus | None:
         """Return what its recorder said last of a source."""
@@ -187,40 +188,69 @@ class StateFolder:
         found = (_read(path, SourceStatus) for path in self.path.glob("*.status.json"))
         return sorted((status for status in found if status), key=lambda status: status.source)
 
+    def forget(self, source: str) -> bool:
+        """Forget what was said of a source that is recorded no more; return whether there was something."""
+        path = self._file(source, "status.json")
+        known = path.exists()
+        path.unlink(missing_ok=True)
+        return known
+
     def say_forwarder(self, status: ForwarderStatus) -> None:
         """Tell how forwarding is doing."""
-        _write(self._made() / _FORWARDER, status)
+        self.path.mkdir(exist_ok=True)
+        _write(self.path / _FORWARDER, status)
 
     def forwarder(self) -> ForwarderStatus | None:
         """Return what the forwarder said last."""
         return _read(self.path / _FORWARDER, ForwarderStatus)
 
-    def _file(self, source: str, kind: str) -> Path:
+    def _file(self, source: str, kind: str, *, make: bool = False) -> Path:
+        if make:  # whoever only reads leaves nothing behind
+            self.path.mkdir(exist_ok=True)
         # A name may hold anything; its hash tells those apart that look alike once made plain.
         slug = _SLUG.sub("-", source.lower())[:_SLUG_CHARACTERS].strip("-")
-        return self._made() / f"{slug}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.{kind}"
+        return self.path / f"{slug}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.{kind}"
 
-    def _made(self) -> Path:
-        self.path.mkdir(exist_ok=True)
-        return self.path
+    def _clear_away(self, source: str) -> None:
+        """Remove what a recorder that was killed had begun to write of its status."""
+        for path in self.path.glob(f".{self._file(source, 'status.json').name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting: bool = False) -> None:
     """Replace a file whole: nobody reads half of it."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(dataclasses.asdict(said), file)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(said), file)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:  # as of a full disk, of which a beginning must not take the last bytes
+        new.unlink(missing_ok=True)
+        raise
+    if lasting:
+        _keep_name(path.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """Let the names in a folder outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path, kind: type[Said]) -> Said | None:
+    """Return what a file says; None where it is not there, or says something else.
+
+    A later version may say more; what this one does not know is left out.
+    """
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kind(**fields)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):  # written by another version
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{name: value for name, value in said.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
