@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
-from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed
+from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed, StoreError
 from phonobase.store import gaps, recover, schema
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
 from phonobase.store.draft import CHUNK_SECONDS
@@ -66,7 +67,7 @@ class Archive:
 
     def _prepare(self, *, create: bool) -> None:
         if self.engine.dialect.name == "sqlite":
-            if not create and not _file_exists(self.engine.url):
+            if not create and not _file(self.engine.url).is_file():
                 raise DatabaseUnavailable(
                     f"there is no archive at {shown(self.engine)}; record something first, "
                     "or name another with --db"
@@ -74,6 +75,32 @@ class Archive:
             if schema.is_empty(self.engine):
                 schema.upgrade(self.engine)
         schema.check(self.engine)
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file it is in; None where it is on a server."""
+        return _file(self.engine.url) if self.engine.dialect.name == "sqlite" else None
+
+    def room(self) -> int:
+        """Return how many bytes more the disk under an SQLite archive takes.
+
+        That is what the file system has left for users without privileges, and what is free inside the file.
+
+        Raises:
+            StoreError: It is on a server, of whose disk only the server knows; or the file is gone.
+        """
+        if self.path is None:
+            raise StoreError(f"{shown(self.engine)} does not say how full its disk is; look at the server")
+        with self._session() as session:
+            free_pages, page_bytes = (
+                session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("freelist_count", "page_size")
+            )
+        try:
+            free_bytes = shutil.disk_usage(self.path).free
+        except OSError as error:
+            raise DatabaseUnavailable(f"{shown(self.engine)}: {error.strerror}; is it there?") from error
+        return free_bytes + int(free_pages) * int(page_bytes)
 
     def close(self) -> None:
         """Close the connections, unless the engine was handed in."""
@@ -301,5 +328,5 @@ class Archive:
             yield session
 
 
-def _file_exists(url: URL) -> bool:
-    return Path(str(url.database).removeprefix("file:")).is_file()
+def _file(url: URL) -> Path:
+    return Path(str(url.database).removeprefix("file:"))

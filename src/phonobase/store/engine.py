@@ -130,6 +130,10 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # the driver would begin transactions late, or not at all
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # only a new file heeds it
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:
+            # So that the file can give back its free pages bit by bit. Only a new file heeds this too, but
+            # asked of one that has it already it would wait for the write lock.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
