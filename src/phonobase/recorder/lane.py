@@ -1,0 +1,204 @@
+"""A source's share of an input: its channels, its pauses, what of it is loud enough."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phonobase.errors import DeviceUnavailable, StoreError, UnsupportedFormat
+from phonobase.recorder.gate import Gate
+from phonobase.recorder.pulse import RECORDING, STOPPED, Pulse
+from phonobase.recorder.timeline import Loss, Sound
+from phonobase.recorder.track import Track, Unheard
+from phonobase.store.columns import from_us
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from phonobase.audio.level import Level
+    from phonobase.capture.clock import Clock
+    from phonobase.pcm import AudioFormat, Frames
+    from phonobase.recorder.room import Room
+    from phonobase.recorder.settings import SourceSettings
+    from phonobase.recorder.state import StateFolder
+    from phonobase.recorder.timeline import Event
+    from phonobase.recorder.track import Hooks
+    from phonobase.store.archive import Archive
+
+DEVICE_LOST = "device-lost"
+PAUSED = "paused"
+
+
+class Lane:
+    """Takes what an input gives, and records what is its source's.
+
+    Args:
+        archive: Where to.
+        folder: Where it says how it does, and is told to pause.
+        settings: Which source, and how.
+        room: On the disk.
+        hooks: What its track asks and tells.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        folder: StateFolder,
+        settings: SourceSettings,
+        room: Room,
+        hooks: Hooks,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self._archive = archive
+        self._folder = folder
+        self._room = room
+        self._hooks = hooks
+        self._clock = clock
+        self._pulse = Pulse(settings.name, clock)
+        self._unheard: Unheard | None = None
+        self._track: Track | None = None
+        self._input_format: AudioFormat | None = None
+        self._gate: Gate | None = None
+        self._saying = threading.Lock()
+
+    @property
+    def open_id(self) -> UUID | None:
+        """The recording that is being written."""
+        return self._track.takes.open_id if self._track else None
+
+    def begin(self, unheard: Unheard | None) -> None:
+        """Know since when, and why, nothing was heard of the source."""
+        self._unheard = unheard
+
+    def open(self, audio_format: AudioFormat) -> None:
+        """Get ready for sound of an input.
+
+        Raises:
+            UnsupportedFormat: It has not the channels that are asked for.
+            DeviceUnavailable: It has another format than before.
+        """
+        if self._input_format not in (None, audio_format):
+            raise DeviceUnavailable(
+                f"the input of {self.settings.name} has {audio_format} now, and had {self._input_format}; "
+                "restart the recorder to go on with that"
+            )
+        if self._track is None:
+            form = self._share_of(audio_format)
+            self._track = Track(self._archive, self.settings, form, self._unheard, self._hooks)
+            self._gate = Gate(self.settings.trigger, form) if self.settings.trigger else None
+            self._input_format = audio_format
+
+    def begin_run(self, started_us: int, capture: Mapping[str, str | int | float]) -> None:
+        """Go on on a new frame count, whose first frame was heard at that time."""
+        self._opened.begin_run(started_us, capture)
+
+    def take(self, event: Event, drift_ppm: float | None) -> Level | None:
+        """Record what came; return its level where it is sound."""
+        self._opened.takes.drift_ppm = drift_ppm
+        if isinstance(event, Sound):
+            return self._hear(event)
+        self._shut_gate()
+        if isinstance(event, Loss):
+            self._opened.miss(event)
+        else:
+            self._opened.step(event.step_us)
+        return None
+
+    def lose_device(self, detail: str) -> None:
+        """Account for an input that gives nothing any more, or cannot be opened."""
+        unheard = self._track.unheard if self._track else self._unheard
+        if unheard is None or unheard.cause != DEVICE_LOST:
+            if self._track is None:
+                now_us = self._clock.wall_us()
+                self._unheard = self._list_until_now() or Unheard(now_us, DEVICE_LOST, detail)
+            else:
+                self._shut_gate()
+                self._track.cut_off(DEVICE_LOST, detail)
+        self._be(DEVICE_LOST, detail)
+
+    def finish(self) -> None:
+        """End because somebody wants so, or because the sound has ended."""
+        if self._track is None:
+            self._unheard = self._list_until_now()
+        else:
+            self._shut_gate()
+            self._track.finish(self._clock.wall_us())
+        unheard = self._track.unheard if self._track else self._unheard
+        # What could not be listed, the next recorder learns from the state.
+        self._be(*((STOPPED, "") if unheard is None else (unheard.cause, unheard.detail)))
+
+    def say(self) -> None:
+        """Tell how the source is doing."""
+        takes = self._track.takes if self._track else None
+        # A disk that is full has no room for this either, and the recorder must go on.
+        with self._saying, contextlib.suppress(OSError):
+            self._folder.say(self._pulse.status(takes, self._room))
+
+    @property
+    def _opened(self) -> Track:
+        if self._track is None:
+            raise RuntimeError("open the lane first")
+        return self._track
+
+    def _hear(self, sound: Sound) -> Level:
+        track = self._opened
+        mine = replace(sound, frames=self._my_channels(sound))
+        level = self._pulse.hear(mine, track.format)
+        pause = self._folder.paused(self.settings.name)
+        if pause is not None:
+            self._shut_gate()
+            track.miss(Loss(len(mine.frames), PAUSED, pause.reason))
+        elif self._gate is None:
+            track.hear(mine)
+        else:
+            for event in self._gate.take(mine):
+                if isinstance(event, Sound):
+                    track.hear(event)
+                else:
+                    track.miss(event)
+        unheard = track.unheard
+        self._be(*((RECORDING, "") if unheard is None else (unheard.cause, unheard.detail)))
+        return level
+
+    def _shut_gate(self) -> None:
+        for quiet in self._gate.finish() if self._gate else ():
+            self._opened.miss(quiet)
+
+    def _share_of(self, audio_format: AudioFormat) -> AudioFormat:
+        channels = self.settings.channels
+        if channels is None:
+            return audio_format
+        if max(channels) > audio_format.channels:
+            raise UnsupportedFormat(
+                f"{self.settings.name} is to be channel {max(channels)} of an input that has "
+                f"{audio_format.channels}; open more of them"
+            )
+        return replace(audio_format, channels=len(channels))
+
+    def _my_channels(self, sound: Sound) -> Frames:
+        channels = self.settings.channels
+        if channels is None:
+            return sound.frames
+        return np.ascontiguousarray(sound.frames[:, [channel - 1 for channel in channels]])
+
+    def _list_until_now(self) -> Unheard | None:
+        """List what was not heard of a source whose input never opened; return what could not be."""
+        unheard, now_us = self._unheard, self._clock.wall_us()
+        if unheard is not None and now_us > unheard.since_us:
+            times = from_us(unheard.since_us), from_us(now_us)
+            try:
+                self._archive.add_gap(self.settings.name, *times, unheard.cause, detail=unheard.detail)
+            except StoreError:
+                return unheard
+        return None
+
+    def _be(self, state: str, detail: str) -> None:
+        if self._pulse.be(state, detail):
+            self.say()
