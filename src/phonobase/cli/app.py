@@ -16,6 +16,7 @@ from phonobase.cli import (
     importing,
     listing,
     play,
+    push,
     record,
     recover,
     show,
@@ -51,6 +52,7 @@ for command in (
     exporting.command,
     verify.command,
     recover.command,
+    push.command,
     db.command,
 ):
     cli.add_command(command)

@@ -1,0 +1,112 @@
+"""Everything of one archive into another, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from phonobase.errors import CorruptRecording, RecordingConflict, StoreError
+from phonobase.store import sending
+from phonobase.store.engine import plain_errors
+from phonobase.store.models import GapRow
+from phonobase.store.pusher import BATCH_BYTES, Pusher, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from uuid import UUID
+
+    from phonobase.store.archive import Archive
+    from phonobase.store.sending import Extent
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What a push did.
+
+    Attributes:
+        recordings: Recordings that were sent, or of which something was.
+        already: Recordings of which the archive had everything.
+        deleted: Recordings that were deleted there, and so left out.
+        bytes: Bytes of audio that were sent.
+        failed: Why others stopped: RecordingConflict or CorruptRecording, one each.
+    """
+
+    recordings: int = 0
+    already: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    failed: list[StoreError] = field(default_factory=list)
+
+
+def push(
+    ours: Archive,
+    theirs: Archive,
+    on_bytes: Callable[[int], None] = lambda _bytes: None,
+    batch_bytes: int = BATCH_BYTES,
+) -> Pushed:
+    """Copy everything that another archive has not, the oldest first.
+
+    A recording that is open here is sent as far as it is committed, and is open there.
+
+    Args:
+        ours: Where the recordings are.
+        theirs: Where they go.
+        on_bytes: Called after every transaction with the bytes of audio that are there now and were not
+            counted before, those that somebody else had sent included.
+        batch_bytes: How much audio goes in one transaction, about.
+
+    Returns:
+        What was done, and which recordings stopped: others go on.
+
+    Raises:
+        DatabaseUnavailable: One of the two does not work; what was sent before is there.
+    """
+    pusher, pushed = Pusher(ours, theirs), Pushed()
+    here = extents(ours)
+    there = pusher.extents(list(here))
+    refused: set[UUID] = set()
+    for recording_id, extent in here.items():
+        if extent.closed and extent == there.get(recording_id):
+            pushed.already += 1
+            on_bytes(extent.byte_count)
+            continue
+        try:
+            _push_one(pusher, recording_id, on_bytes, batch_bytes, pushed)
+        except (RecordingConflict, CorruptRecording) as error:
+            pushed.failed.append(error)
+            refused.add(recording_id)
+    pushed.failed += pusher.send_gaps(gap_ids(ours, without=refused))
+    return pushed
+
+
+def extents(archive: Archive) -> dict[UUID, Extent]:
+    """Return how far every recording of an archive goes, the oldest first."""
+    with plain_errors(archive.engine), archive.engine.connect() as connection:
+        return sending.extents(connection)
+
+
+def gap_ids(archive: Archive, without: Collection[UUID] = ()) -> list[UUID]:
+    """Return the ids of all gaps but those inside the recordings named."""
+    statement = sa.select(GapRow.id, GapRow.recording_id).order_by(GapRow.started_at)
+    with plain_errors(archive.engine), archive.engine.connect() as connection:
+        return [gap for gap, inside in connection.execute(statement) if inside not in without]
+
+
+def _push_one(
+    pusher: Pusher, recording_id: UUID, on_bytes: Callable[[int], None], batch_bytes: int, pushed: Pushed
+) -> None:
+    standing, sent, counted = Standing.MORE, 0, 0
+    while standing is Standing.MORE:
+        step = pusher.advance(recording_id, batch_bytes)
+        standing, sent = step.standing, sent + step.bytes
+        pushed.bytes += step.bytes
+        on_bytes(max(0, step.bytes_there - counted))
+        counted = max(counted, step.bytes_there)
+    if standing is Standing.DELETED:
+        pushed.deleted += 1
+    elif sent:
+        pushed.recordings += 1
+    elif standing is not Standing.GONE:
+        pushed.already += 1

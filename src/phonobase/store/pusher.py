@@ -1,0 +1,307 @@
+"""Copying recordings from one archive to another: exactly once, and nothing overwritten.
+
+What the other archive has is asked of it, never remembered, so a push may be killed, repeated or run twice
+at once. A chunk is there once by its primary key; that it is the same one the chain of hashes says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from phonobase.errors import RecordingConflict
+from phonobase.store import sending
+from phonobase.store.engine import WRITES, plain_errors, shown
+from phonobase.store.recording import State
+from phonobase.store.sending import RECORDING, SOURCE, Columns, Extent, extent_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+    from phonobase.store.archive import Archive
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""Audio in a transaction, about: enough that the round trips cost little, little enough for any memory."""
+
+_GAPS_AT_ONCE = 1000
+
+
+class Standing(StrEnum):
+    """How a recording stands at the other archive.
+
+    ``more``: there is more to send. ``level``: what is committed here is there, and the recording is open.
+    ``done``: it is closed, and wholly there. ``deleted``: it was, and somebody deleted it there, so it is not
+    sent again. ``gone``: it is not here any more.
+    """
+
+    MORE = "more"
+    LEVEL = "level"
+    DONE = "done"
+    DELETED = "deleted"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one transaction at most.
+
+    Attributes:
+        standing: How the recording stands now.
+        frames: Frames that were sent.
+        bytes: Bytes of audio that were sent.
+        frames_there: Frames that the other archive has now.
+        bytes_there: Likewise bytes of audio.
+    """
+
+    standing: Standing
+    frames: int = 0
+    bytes: int = 0
+    frames_there: int = 0
+    bytes_there: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What goes in one transaction: a recording's row, its columns as they will be, chunks and gaps."""
+
+    row: Columns
+    moving: Columns
+    chunks: list[Columns]
+    gaps: list[Columns]
+
+    @property
+    def standing(self) -> Standing:
+        if self.moving["chunk_count"] < self.row["chunk_count"]:
+            return Standing.MORE
+        return Standing.LEVEL if self.moving["state"] == State.RECORDING else Standing.DONE
+
+
+class Pusher:
+    """Copies what one archive has and another has not.
+
+    Args:
+        ours: Where the recordings are. It may be written to meanwhile.
+        theirs: Where they go. Others may push there too.
+    """
+
+    def __init__(self, ours: Archive, theirs: Archive) -> None:
+        self._ours, self._theirs = ours, theirs
+        self._sources: set[str] = set()
+        self._seen: dict[UUID, Extent] = {}
+
+    def extents(self, ids: Sequence[UUID]) -> dict[UUID, Extent]:
+        """Return how far recordings go at the other archive; those that it has not are left out."""
+        with self._reading(self._theirs) as theirs:
+            return sending.extents(theirs, ids)
+
+    def advance(self, recording_id: UUID, batch_bytes: int = BATCH_BYTES) -> Step:
+        """Send what comes next of a recording, in one transaction.
+
+        Args:
+            recording_id: Which.
+            batch_bytes: How much audio, about; never less than a chunk.
+
+        Raises:
+            RecordingConflict: The archive holds other sound under its id; nothing was overwritten.
+            CorruptRecording: What comes next is not as it was recorded, so it was not sent.
+            DatabaseUnavailable: One of the two does not work. What the archive said it took is there.
+        """
+        # What was seen last saves asking; whatever fails may have changed it.
+        there = self._seen.pop(recording_id, None) or self._there(recording_id)
+        row = self._row(recording_id)
+        if row is None:
+            return Step(Standing.GONE)
+        if there is not None:
+            self._compare(row, there)
+            if there.chunk_count >= row["chunk_count"]:
+                return self._finish(row, there)
+        elif self._was_deleted(row):
+            return Step(Standing.DELETED)
+        batch = self._read(recording_id, there, batch_bytes)
+        return self._send(batch, there) if batch is not None else Step(Standing.GONE)
+
+    def is_done(self, recording_id: UUID) -> bool:
+        """Whether a closed recording is wholly at the other archive, or was deleted there: asked anew.
+
+        Raises:
+            RecordingConflict: The archive holds other sound under its id.
+        """
+        row = self._row(recording_id)
+        if row is None or row["state"] == State.RECORDING:
+            return False
+        there = self._there(recording_id)
+        if there is None:
+            return self._was_deleted(row)
+        self._compare(row, there)
+        return there.chunk_count > row["chunk_count"] or (
+            there.chunk_count == row["chunk_count"] and not _says_less(there, row)
+        )
+
+    def send_gaps(self, ids: Sequence[UUID]) -> list[RecordingConflict]:
+        """Send gaps by their ids; those inside a recording only once that is there.
+
+        Returns:
+            What the archive has otherwise; the others are sent.
+        """
+        conflicts = []
+        for begin in range(0, len(ids), _GAPS_AT_ONCE):
+            with self._reading(self._ours) as ours:
+                gaps = sending.gap_rows(ours, ids[begin : begin + _GAPS_AT_ONCE])
+            inside = {gap["recording_id"] for gap in gaps} - {None}
+            with self._writing() as theirs:
+                there = sending.extents(theirs, list(inside), keep=True).keys() | {None}
+                gaps = [gap for gap in gaps if gap["recording_id"] in there]
+                for source in {gap["source"] for gap in gaps}:
+                    self._put_source(theirs, source)
+                conflicts += [_other_gap(gap) for gap in sending.put_gaps(theirs, gaps)]
+        return conflicts
+
+    def forget(self) -> None:
+        """Forget what was seen of the other archive: it may have gone back to an older state."""
+        self._seen.clear()
+        self._sources.clear()
+
+    def _read(self, recording_id: UUID, there: Extent | None, batch_bytes: int) -> _Batch | None:
+        """Return what comes next, checked; None where the recording is gone."""
+        with self._reading(self._ours) as ours:
+            # Once more, in one view with its chunks: it may be longer by now, or gone.
+            row = sending.recording_row(ours, recording_id)
+            if row is None:
+                return None
+            chunks = sending.checked_chunks(ours, row, there, batch_bytes)
+            first, last = chunks[0], chunks[-1]
+            moving = sending.columns_at(row, last)
+            closes = moving["state"] != State.RECORDING
+            # At the end of a recording a loss of unknown length may be listed behind its last frame.
+            from_frame = 0 if closes else first["first_frame"]
+            gaps = sending.gaps_inside(ours, recording_id, from_frame, moving["frame_count"] + closes)
+        return _Batch(row, moving, chunks, gaps)
+
+    def _send(self, batch: _Batch, there: Extent | None) -> Step:
+        row, moving = batch.row, batch.moving
+        with self._writing() as theirs:
+            if there is None:
+                self._put_source(theirs, row["source"])
+                taken = sending.put_new(theirs, RECORDING, row | moving)
+                # Asked behind the insert, which waits for whoever is deleting it.
+                if taken and sending.is_deleted(theirs, row):
+                    theirs.rollback()
+                    return Step(Standing.DELETED)
+            else:
+                taken = sending.move_on(theirs, row["id"], there, moving)
+            if not taken:
+                return Step(Standing.MORE)  # somebody else was faster: look again
+            sending.put_chunks(theirs, batch.chunks)
+            self._put_gaps_of(theirs, row, batch.gaps)
+        if batch.standing is not Standing.DONE:
+            self._seen[row["id"]] = extent_of(row | moving)
+        return Step(
+            batch.standing,
+            frames=sum(chunk["frame_count"] for chunk in batch.chunks),
+            bytes=sum(chunk["byte_count"] for chunk in batch.chunks),
+            frames_there=moving["frame_count"],
+            bytes_there=moving["byte_count"],
+        )
+
+    def _finish(self, row: Columns, there: Extent) -> Step:
+        """Close a recording whose chunks are all there, where it is closed here."""
+        size = {"frames_there": there.frame_count, "bytes_there": there.byte_count}
+        if row["state"] == State.RECORDING:
+            self._seen[row["id"]] = there
+            return Step(Standing.LEVEL, **size)
+        with self._reading(self._ours) as ours:
+            gaps = sending.gaps_inside(ours, row["id"], 0, row["frame_count"] + 1)
+        closes = there.chunk_count == row["chunk_count"] and _says_less(there, row)
+        moving = sending.last_columns(row) if closes else None
+        with self._writing() as theirs:
+            if moving is not None and not sending.move_on(theirs, row["id"], there, moving):
+                return Step(Standing.MORE)
+            self._put_gaps_of(theirs, row, gaps)
+        return Step(Standing.DONE, **size)
+
+    def _compare(self, row: Columns, there: Extent) -> None:
+        """Raise RecordingConflict unless one of the two is the other's beginning."""
+        count = min(row["chunk_count"], there.chunk_count)
+        here: bytes | None = row["chain_head"]
+        found: bytes | None = there.chain_head
+        if row["chunk_count"] > count:
+            with self._reading(self._ours) as ours:
+                here = sending.chain_at(ours, row["id"], count - 1)
+        elif there.chunk_count > count:
+            with self._reading(self._theirs) as theirs:
+                found = sending.chain_at(theirs, row["id"], count - 1)
+        if here is None:
+            raise sending.rotten(row, f"chunk {count - 1} is missing")
+        if here != found:
+            raise self._conflict(row, f"its first {count} chunks are others there")
+        if there.chunk_count < row["chunk_count"] and there.state is State.COMPLETE:
+            raise self._conflict(row, f"it is complete there, with {count} of {row['chunk_count']} chunks")
+        both_closed = there.closed and row["state"] != State.RECORDING
+        same_length = there.chunk_count == row["chunk_count"]
+        if both_closed and same_length and there.pcm_sha256 != row["pcm_sha256"]:
+            raise self._conflict(row, "its pcm_sha256 is another there")
+
+    def _conflict(self, row: Columns, what: str) -> RecordingConflict:
+        return RecordingConflict(
+            f"recording {row['id'].hex} of {row['source']}: {what}, so nothing was overwritten; find the one "
+            f"that is right with phonobase verify, here and with --db {shown(self._theirs.engine)}"
+        )
+
+    def _row(self, recording_id: UUID) -> Columns | None:
+        with self._reading(self._ours) as ours:
+            return sending.recording_row(ours, recording_id)
+
+    def _there(self, recording_id: UUID) -> Extent | None:
+        return self.extents([recording_id]).get(recording_id)
+
+    def _was_deleted(self, row: Columns) -> bool:
+        with self._reading(self._theirs) as theirs:
+            return sending.is_deleted(theirs, row)
+
+    def _put_source(self, theirs: sa.Connection, name: str) -> None:
+        with self._reading(self._ours) as ours:
+            sending.put_new(theirs, SOURCE, sending.source_row(ours, name))
+
+    def _put_gaps_of(self, theirs: sa.Connection, row: Columns, gaps: Sequence[Columns]) -> None:
+        for gap in sending.put_gaps(theirs, gaps):
+            raise self._conflict(row, f"gap {gap['id'].hex} in it says something else there")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        engine = self._theirs.engine.execution_options(**{WRITES: True})
+        with plain_errors(engine):
+            try:
+                with engine.begin() as connection:
+                    yield connection
+            except (exc.IntegrityError, exc.DataError) as error:
+                reason = str(error.orig).strip().splitlines()[0]
+                raise RecordingConflict(
+                    f"{shown(engine)} refuses what is pushed: {reason}; nothing was overwritten"
+                ) from error
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _reading(archive: Archive) -> Iterator[sa.Connection]:
+        engine = archive.engine
+        if engine.dialect.name == "postgresql":  # saves two round trips
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with plain_errors(engine), engine.connect() as connection:
+            yield connection
+
+
+def _says_less(there: Extent, row: Columns) -> bool:
+    """Whether a recording is still open there, or was taken for dead before its recorder ended it."""
+    return not there.closed or (there.state is State.INTERRUPTED and row["state"] == State.COMPLETE)
+
+
+def _other_gap(gap: Columns) -> RecordingConflict:
+    return RecordingConflict(
+        f"gap {gap['id'].hex} of {gap['source']}: the archive says something else of it, and keeps that; "
+        "compare the two with: phonobase gaps"
+    )
