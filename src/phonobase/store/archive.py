@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
-from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingClosed, StoreError
+from phonobase.errors import (
+    CorruptRecording,
+    DatabaseUnavailable,
+    InvalidDetails,
+    RecordingClosed,
+    StoreError,
+)
 from phonobase.store import gaps, recover, schema
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
 from phonobase.store.draft import CHUNK_SECONDS
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from phonobase.pcm import Frames
+    from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.verify import Verification
 
 
@@ -59,6 +66,8 @@ class Archive:
         # A statement sees one moment anyway; beginning and ending would be two more round trips.
         in_one_trip = {"isolation_level": "AUTOCOMMIT"} if self.engine.dialect.name == "postgresql" else {}
         self._reading = self.engine.execution_options(**in_one_trip)
+        one_moment = {"isolation_level": "REPEATABLE READ"} if in_one_trip else {}
+        self._looking = self.engine.execution_options(**one_moment)
         try:
             self._prepare(create=create)
         except BaseException:
@@ -279,6 +288,51 @@ class Archive:
         with self._session() as session:
             return gaps.accounted_until(session, source)
 
+    def gaps(
+        self,
+        source: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        unrecorded: bool = False,
+    ) -> list[Gap]:
+        """Return the gaps that reach into a period, the first to begin first; parts of one are one.
+
+        Args:
+            source: Only those of this source.
+            since: Only those that reach behind this time, or begin at it.
+            until: Only those that begin before this time.
+            unrecorded: Whether to compute, too, what no row accounts for: stretches of cause
+                ``unrecorded``, which need a source's whole period.
+
+        Raises:
+            InvalidDetails: The period ends before it begins, or has no beginning or end although
+                ``unrecorded`` is asked for.
+        """
+        with self._one_moment() as session:
+            names = [source] if source is not None else RecordingRepository(session).sources()
+            found: list[Gap] = []
+            for name in names:
+                found += gaps.find_gaps(session, name, since, until)
+                if unrecorded:
+                    if since is None or until is None:
+                        raise InvalidDetails("what is unrecorded depends on the period; pass since and until")
+                    found += gaps.find_unrecorded(session, name, since, until)
+        return sorted(found, key=lambda gap: gap.started_at)
+
+    def coverage(self, source: str, since: datetime, until: datetime) -> Coverage:
+        """Return what became of a source's time in a period: heard, or lost, and why.
+
+        Both add up to the period exactly, whatever the rows hold. Time that several recordings hold counts
+        once; so does time that several gaps cover: for the one that began first. What no row accounts for is
+        lost by the cause ``unrecorded``; so is sound that is not committed yet.
+
+        Raises:
+            InvalidDetails: The period ends before it begins.
+        """
+        with self._one_moment() as session:
+            return gaps.coverage(session, source, since, until)
+
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop, as RecordingRepository.read does."""
         return self.stored(self.get(recording_id)).array(start, stop)
@@ -325,6 +379,12 @@ class Archive:
     def _session(self, *, writes: bool = False) -> Iterator[Session]:
         engine = self._writing if writes else self._reading
         with plain_errors(self.engine), Session(engine) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _one_moment(self) -> Iterator[Session]:
+        """Give a session whose statements all see the same moment."""
+        with plain_errors(self.engine), Session(self._looking) as session:
             yield session
 
 

@@ -1,8 +1,7 @@
-"""Gaps as rows, and how far a source's time is accounted for."""
+"""Gaps as rows, and what the rows say of a source's time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,50 +10,33 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from phonobase.errors import InvalidDetails
-from phonobase.store.columns import to_us, with_zone
+from phonobase.store.columns import from_us, to_us, with_zone
+from phonobase.store.coverage import (
+    UNRECORDED,
+    Coverage,
+    Gap,
+    Heard,
+    Missed,
+    Stretch,
+    account,
+    merged,
+    summed,
+)
 from phonobase.store.ids import uuid7
 from phonobase.store.models import GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import MAX_SECONDS, source_name, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
 _SOURCE, _GAP = (cast("sa.Table", row.__table__) for row in (SourceRow, GapRow))
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _LONGEST = timedelta(seconds=MAX_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch of a source's time that was not heard; the columns of ``phono_gap``.
-
-    Attributes:
-        source: What was not heard.
-        started_at: Its beginning.
-        ended_at: Its end.
-        cause: Why, in a word: ``overflow``, ``paused``, ``deleted``.
-        detail: More, for people.
-        recording_id: The recording it lies in, if any; its frames are silence there.
-        first_frame: Frames of that recording before the gap.
-        frame_count: Frames of silence that stand for it; 0 where the loss could not be measured.
-        run_id: The run it belongs to, if any.
-        id: Its row's; None where it is not a row.
-    """
-
-    source: str
-    started_at: datetime
-    ended_at: datetime
-    cause: str
-    detail: str | None = None
-    recording_id: UUID | None = None
-    first_frame: int | None = None
-    frame_count: int | None = None
-    run_id: UUID | None = None
-    id: UUID | None = None
+_ROWS = 1000
+"""Rows that are fetched at once where there may be any number."""
 
 
 def add_source(session: Session, name: str, created_at: datetime) -> None:
@@ -67,6 +49,8 @@ def check_cause(cause: str, detail: str | None) -> None:
     """Raise InvalidDetails unless a gap can be listed with these."""
     if not storable("cause", cause):
         raise InvalidDetails("a gap is not listed without a cause; say why in a word, as 'paused'")
+    if cause == UNRECORDED:
+        raise InvalidDetails(f"{cause!r} stands for what no row accounts for; say why in another word")
     storable("detail", detail)
 
 
@@ -116,3 +100,92 @@ def accounted_until(session: Session, source: str) -> datetime | None:
         select(GapRow.ended_at).where(GapRow.source == source).order_by(GapRow.ended_at.desc()).limit(1)
     )
     return max((moment for moment in (heard, listed) if moment is not None), default=None)
+
+
+def find_gaps(
+    session: Session, source: str, since: datetime | None = None, until: datetime | None = None
+) -> list[Gap]:
+    """Return the gaps of a source that reach into a period, the first to begin first.
+
+    What was listed in parts is one gap.
+    """
+    return merged(
+        Gap(
+            source=row.source,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            cause=row.cause,
+            detail=row.detail,
+            recording_id=row.recording_id,
+            first_frame=row.first_frame,
+            frame_count=row.frame_count,
+            run_id=row.run_id,
+            id=row.id,
+        )
+        for row in _gap_rows(session, select(*_GAP.columns), source, since, until)
+    )
+
+
+def find_unrecorded(session: Session, source: str, since: datetime, until: datetime) -> list[Gap]:
+    """Return the stretches of a period that no recording and no gap of a source accounts for."""
+    return [
+        Gap(source, from_us(stretch.start_us), from_us(stretch.end_us), UNRECORDED)
+        for stretch in _account(session, source, since, until)
+        if stretch.cause == UNRECORDED
+    ]
+
+
+def coverage(session: Session, source: str, since: datetime, until: datetime) -> Coverage:
+    """Return what became of a source's time in a period.
+
+    Raises:
+        InvalidDetails: The period ends before it begins.
+    """
+    heard_us, lost_us = summed(_account(session, source, since, until))
+    return Coverage(source, since, until, heard_us, lost_us)
+
+
+def _account(session: Session, source: str, since: datetime, until: datetime) -> Iterator[Stretch]:
+    since_us, until_us = to_us(since), to_us(until)
+    if until_us < since_us:
+        raise InvalidDetails(f"a period cannot end at {until}, before it begins at {since}; swap the two")
+    recordings = session.execute(
+        select(RecordingRow.started_at, RecordingRow.ended_at, RecordingRow.id)
+        .where(
+            RecordingRow.source == source,
+            RecordingRow.started_at >= since - _LONGEST,
+            RecordingRow.started_at < until,
+            RecordingRow.ended_at > since,
+        )
+        .order_by(RecordingRow.started_at)
+        .execution_options(yield_per=_ROWS)
+    )
+    columns = select(GapRow.started_at, GapRow.ended_at, GapRow.recording_id, GapRow.cause)
+    return account(
+        (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
+        (
+            Missed(to_us(row.started_at), to_us(row.ended_at), row.recording_id, row.cause)
+            for row in _gap_rows(session, columns, source, since, until)
+        ),
+        since_us,
+        until_us,
+    )
+
+
+def _gap_rows(
+    session: Session,
+    columns: sa.Select[*tuple[Any, ...]],
+    source: str,
+    since: datetime | None,
+    until: datetime | None,
+) -> Iterator[sa.Row[Any]]:
+    """Yield the rows of the gaps that reach into a period, the first to begin first."""
+    rows = columns.where(GapRow.source == source).order_by(GapRow.started_at, GapRow.id)
+    rows = rows.execution_options(yield_per=_ROWS)
+    if until is not None:
+        rows = rows.where(GapRow.started_at < with_zone(until))
+    if since is not None:
+        # Each for an index of its own: a gap that began long before may reach into the period.
+        yield from session.execute(rows.where(GapRow.started_at < with_zone(since), GapRow.ended_at > since))
+        rows = rows.where(GapRow.started_at >= since)
+    yield from session.execute(rows)

@@ -19,9 +19,10 @@ from phonobase.errors import (
 from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.chunks import StoredChunks
 from phonobase.store.columns import with_zone
+from phonobase.store.coverage import Gap
 from phonobase.store.draft import Draft
 from phonobase.store.file import open_file
-from phonobase.store.gaps import Gap, add_gap, add_source
+from phonobase.store.gaps import add_gap, add_source
 from phonobase.store.lookup import newest_first, not_found, resolve
 from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import (
