@@ -184,8 +184,9 @@ def checked_chunks(
         frame, byte = there.frame_count, there.byte_count
     values = {"id": recording["id"], "first": seq}
     wanted = recording["chunk_count"] - seq
-    count = min(wanted, _how_many(connection.scalars(_SIZES, values), batch_bytes))
-    rows = connection.execute(_CHUNKS, values | {"count": count}).mappings()
+    count = min(wanted, _how_many(connection.scalars(_SIZES, values).all(), batch_bytes))
+    # All at once: of a statement that is left half read SQLite would keep the view open.
+    rows = connection.execute(_CHUNKS, values | {"count": count}).mappings().all()
     checked: list[Columns] = []
     for row in map(dict, rows):
         data = row["data"]
@@ -255,8 +256,9 @@ def columns_at(recording: Columns, last: Columns) -> Columns:
 
 def put_new(connection: sa.Connection, table: sa.Table, row: Columns) -> bool:
     """Insert a row unless one of its key is there; whether it was inserted."""
-    insert = _INSERTS[connection.dialect.name]
-    return connection.execute(insert(table).on_conflict_do_nothing(), row).rowcount == 1
+    statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing()
+    counted = connection.execute(statement.execution_options(preserve_rowcount=True), row)
+    return counted.rowcount == 1
 
 
 def put_chunks(connection: sa.Connection, chunks: Sequence[Columns]) -> None:
