@@ -84,11 +84,13 @@ class Child:
         if self._process is None and not self.finished and time.monotonic() >= self._due_at:
             self._start()
 
-    def ask(self) -> None:
-        """Tell the process to end cleanly; it is asked once."""
-        if self._process is not None and self._told_at is None:
-            self._told_at = time.monotonic()
-            self._process.send_signal(signal.SIGTERM)
+    def ask(self) -> bool:
+        """Tell the process to end cleanly, once; return whether that was now."""
+        if self._process is None or self._told_at is not None:
+            return False
+        self._told_at = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        return True
 
     def kill(self) -> None:
         """End the process at once."""

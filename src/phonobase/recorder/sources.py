@@ -5,17 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from phonobase.errors import AudioError, InvalidDetails, InvalidService
 from phonobase.pcm import MAX_CHANNELS, AudioFormat, SampleFormat
+from phonobase.recorder.inputs import DEFAULT_CHANNELS, DEFAULT_DTYPE, DEFAULT_RATE
 from phonobase.recorder.settings import InputSettings, SourceSettings, Trigger
 from phonobase.recorder.tables import Table
 from phonobase.store.draft import CHUNK_SECONDS, Draft
 from phonobase.store.recording import Details, new_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from phonobase.pcm import Frames
@@ -32,8 +33,6 @@ _SHARED_KEYS = (
 SOURCE_KEYS = ("name", *_SHARED_KEYS)
 """What a table ``[[source]]`` may hold; ``[defaults]`` holds the same but the name."""
 
-_ANY_RATE = 44_100
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceInput:
@@ -49,8 +48,13 @@ class ServiceInput:
     input: InputSettings
     sources: tuple[SourceSettings, ...]
 
+    @property
+    def ends(self) -> bool:
+        """Whether it ends by itself, as a file does."""
+        return not _goes_on(self.input.kind)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Detector:
     """Something that tells sound worth keeping; its module is imported when it is first asked.
 
@@ -64,17 +68,16 @@ class Detector:
 
     def __call__(self, frames: Frames) -> bool:
         """Whether to record these frames."""
-        return bool(self.loaded(frames))
+        return bool(self.load()(frames))
 
-    @cached_property
-    def loaded(self) -> Any:  # noqa: ANN401 - whatever the module has
-        """What does the work.
+    def load(self) -> Callable[[Frames], object]:
+        """Return what does the work. Python imports it once.
 
         Raises:
             InvalidService: It cannot be imported, or cannot be called.
         """
         try:
-            found = getattr(importlib.import_module(self.module), self.name)
+            found: object = getattr(importlib.import_module(self.module), self.name)
         except Exception as error:
             raise InvalidService(
                 f"the detector {self.module}:{self.name} cannot be imported: {error}"
@@ -176,9 +179,11 @@ def _kind(table: Table, folder: Path) -> str:
         raise table.invalid(
             "input", "a service has no standard input; name a device, a file or a pipe's path"
         )
-    if kind in ("device", "tone") or kind.startswith("plugin:"):
-        return kind
-    return str(folder / kind)
+    return kind if _goes_on(kind) else str(folder / kind)
+
+
+def _goes_on(kind: str) -> bool:
+    return kind in ("device", "tone") or kind.startswith("plugin:")
 
 
 def _channels(table: Table) -> tuple[int | None, tuple[int, ...] | None]:
@@ -237,9 +242,9 @@ def _check(table: Table, settings: InputSettings, source: SourceSettings) -> Non
     """Refuse what could not be stored; a format that only the input knows is seen when that is opened."""
     try:
         audio_format = AudioFormat(
-            settings.samplerate or _ANY_RATE,
-            len(source.channels or ()) or settings.channels or 1,
-            SampleFormat(settings.dtype or SampleFormat.INT16),
+            settings.samplerate or DEFAULT_RATE,
+            len(source.channels or ()) or settings.channels or DEFAULT_CHANNELS,
+            SampleFormat(settings.dtype or DEFAULT_DTYPE),
         )
         Draft(new_recording(audio_format, **source.details), source.chunk_seconds)
     except (AudioError, InvalidDetails) as error:
