@@ -44,6 +44,7 @@ class Meter:
                 refresh_per_second=_REFRESHES_PER_S,
                 get_renderable=self._drawn,
                 transient=True,
+                redirect_stdout=False,  # ids go there while it runs
             )
             if sys.stderr.isatty()
             else None

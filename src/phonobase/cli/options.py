@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -216,8 +215,3 @@ dtype_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 id_argument = click.argument("recording_id", metavar="ID")
-
-
-def in_frames(seconds: Fraction, sample_rate: int) -> int:
-    """Return how many frames so many seconds are, at least one."""
-    return max(1, math.floor(seconds * sample_rate + Fraction(1, 2)))

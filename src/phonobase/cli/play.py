@@ -8,8 +8,9 @@ from fractions import Fraction
 import click
 
 from phonobase.capture.speaker import Speaker
-from phonobase.cli.options import Duration, Settings, id_argument, in_frames, pass_settings
+from phonobase.cli.options import Duration, Settings, id_argument, pass_settings
 from phonobase.cli.output import progress_bar
+from phonobase.recorder.quantities import in_frames
 
 
 @click.command("play")

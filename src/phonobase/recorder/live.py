@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from phonobase.audio.level import Level
@@ -17,6 +16,7 @@ from phonobase.errors import CaptureError, StoreError
 from phonobase.recorder.closer import Closer
 from phonobase.recorder.lane import Lane
 from phonobase.recorder.past import left_open, unheard_since
+from phonobase.recorder.quantities import in_frames
 from phonobase.recorder.room import Room
 from phonobase.recorder.settings import DEFAULT_FLOOR_BYTES
 from phonobase.recorder.timeline import ClockStep, Loss, Sound, Timeline
@@ -24,6 +24,7 @@ from phonobase.recorder.track import Hooks, Unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from fractions import Fraction
     from uuid import UUID
 
     from phonobase.capture.block import Input
@@ -273,8 +274,3 @@ class LiveRecorder:
     def _close(self, recording_id: UUID) -> None:
         if self._closer is not None:
             self._closer.close(recording_id)
-
-
-def in_frames(seconds: Fraction, sample_rate: int) -> int:
-    """Return how many frames so many seconds are, at least one."""
-    return max(1, math.floor(seconds * sample_rate + Fraction(1, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -85,3 +86,8 @@ def level(text: str) -> float:
             f"{text!r} is no level of sound: full scale is 0 dBFS, and all else is below; write -40dBFS"
         )
     return decibels
+
+
+def in_frames(seconds: Fraction, sample_rate: int) -> int:
+    """Return how many frames so many seconds are, at least one."""
+    return max(1, math.floor(seconds * sample_rate + Fraction(1, 2)))

@@ -37,10 +37,12 @@ class Broken:
 
     Attributes:
         id: Which.
-        ended_us: The end of what is surely stored of it, in microseconds since 1970-01-01 UTC.
+        frames_committed: How many frames of it are surely stored.
+        ended_us: The end of these, in microseconds since 1970-01-01 UTC.
     """
 
     id: UUID
+    frames_committed: int
     ended_us: int
 
 
@@ -135,7 +137,7 @@ class Takes:
         while True:
             writer = self._writer or self._begin(self.next_us)
             part = min(frame_count, self._frames_left)
-            writer.lose(part, cause, detail)
+            writer.lose(part, cause, _storable(detail))
             self._advance(part)
             frame_count -= part
             if not frame_count:
@@ -148,7 +150,7 @@ class Takes:
             from_us(started_us),
             from_us(ended_us),
             cause,
-            detail=detail,
+            detail=_storable(detail),
             run_id=self._run_id,
         )
         self.gaps += 1
@@ -190,8 +192,9 @@ class Takes:
             return None
         writer.abandon()
         self._put_away(writer)
-        committed_us = self._format.microseconds(writer.frames_committed)
-        return Broken(writer.id, to_us(writer.new.started_at) + committed_us)
+        committed = writer.frames_committed
+        ended_us = to_us(writer.new.started_at) + self._format.microseconds(committed)
+        return Broken(writer.id, committed, ended_us)
 
     def _begin(self, captured_at_us: int) -> RecordingWriter:
         started_us = self._anchored(captured_at_us)
@@ -235,6 +238,11 @@ class Takes:
         self._bytes_before += writer.bytes_committed
         self._committed_before_us = writer.committed_at_us or self._committed_before_us
         self._writer = None
+
+
+def _storable(detail: str) -> str:
+    """Return what a device or a person said without what no database takes: it must not cost sound."""
+    return "".join(character if character.isprintable() else " " for character in detail)
 
 
 def frames_until_rollover(started_us: int, rollover_s: int | None, form: AudioFormat) -> int:
