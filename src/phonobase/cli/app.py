@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -9,19 +10,25 @@ import sys
 import click
 
 from phonobase.cli import (
+    coverage,
     db,
     devices,
     doctor,
     exporting,
+    gaps,
     importing,
     listing,
+    pause,
     play,
     push,
     record,
     recover,
+    run,
     show,
+    status,
     verify,
 )
+from phonobase.cli.logs import configure_as_told, is_configured
 from phonobase.cli.options import Settings, add_shared_options
 from phonobase.errors import PhonobaseError
 
@@ -43,6 +50,10 @@ def cli(context: click.Context) -> None:
 
 for command in (
     record.command,
+    run.command,
+    status.command,
+    pause.pause,
+    pause.resume,
     devices.command,
     doctor.command,
     importing.command,
@@ -50,6 +61,8 @@ for command in (
     show.command,
     play.command,
     exporting.command,
+    gaps.command,
+    coverage.command,
     verify.command,
     recover.command,
     push.command,
@@ -62,6 +75,7 @@ add_shared_options(cli)
 def main() -> None:
     """Run the program; this is its entry point."""
     settings = Settings()
+    configure_as_told()
     # As Ctrl-C does: an import takes back what it began, an export its unfinished file.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -87,5 +101,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"phonobase: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    if is_configured():
+        logging.getLogger("phonobase").error(line)
+    else:
+        click.echo(f"phonobase: {line}", err=True)
     sys.exit(code)

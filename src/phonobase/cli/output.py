@@ -75,6 +75,7 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "chain_head": recording.chain_head.hex(),
         "committed_at": recording.committed_at,
         "capture": dict(recording.capture),
+        "drift_ppm": recording.drift_ppm,
     }
 
 

@@ -71,6 +71,7 @@ def _facts(recording: Recording) -> list[tuple[str, str]]:
         ("format", f"{recording.format}, {recording.encoding}, {size(recording.file_bytes)}"),
         ("state", recording.state),
         ("level", level + clipped),
+        ("drift", "" if recording.drift_ppm is None else f"{recording.drift_ppm:+.1f} ppm"),
         ("tags", values(recording.tags)),
         ("notes", recording.notes or ""),
         ("external id", recording.external_id or ""),

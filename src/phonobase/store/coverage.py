@@ -73,6 +73,11 @@ class Coverage:
     heard_us: int
     lost_us: Mapping[str, int]
 
+    @property
+    def asked_us(self) -> int:
+        """The period in microseconds: what was heard and what was lost."""
+        return self.heard_us + sum(self.lost_us.values())
+
 
 class Heard(NamedTuple):
     """The time of a recording, in microseconds since 1970-01-01 UTC."""
