@@ -87,3 +87,23 @@ def test_a_thread_that_fetches_nothing_for_too_long_has_stalled() -> None:
     with pytest.raises(Stalled):
         next(pump.items(stall_s=0.1, grace_s=0))
     release.set()
+
+
+def test_a_process_that_slept_has_not_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time in which the fetching thread could not run either is not counted."""
+    release = threading.Event()
+
+    def fetch(pump: Pump[int]) -> None:
+        release.wait()
+        pump.put(1, 1)
+
+    pump = Pump(fetch, capacity=1, name="test")
+    looks = iter([0.0])
+
+    def wakes_after_a_minute() -> float:
+        if (now := next(looks, None)) is None:
+            release.set()
+        return 60.0 if now is None else now
+
+    monkeypatch.setattr(time, "monotonic", wakes_after_a_minute)
+    assert next(pump.items(stall_s=6, grace_s=0)) == 1

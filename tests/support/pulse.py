@@ -56,8 +56,8 @@ class SoundServer:
     threads in the recording process.
 
     How it fails: once the recorder is 4 MiB behind, sound is lost and PortAudio reports no overflow.
-    When the server ends, a read fails at once; while the sink is suspended (`pactl`) it hangs, and
-    it fails when the sink resumes.
+    When the server ends, a read fails at once; while the sink is suspended (`pactl`) or the server is
+    stopped (SIGSTOP) a read hangs, nothing is available, and all goes on when that ends.
     """
 
     def __init__(self, rate: int = 44_100, channels: int = 2, sample_format: Format = "s16le") -> None:

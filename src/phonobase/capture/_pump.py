@@ -91,7 +91,7 @@ class Pump(Generic[Item]):
         return not self._thread.is_alive()
 
     def _take(self, stall_s: float, grace_s: float) -> tuple[Item, int] | None:
-        waited_since = time.monotonic()
+        looked, waited_s = time.monotonic(), 0.0
         stopped_since: float | None = None
         while True:
             with self._changed:
@@ -104,12 +104,15 @@ class Pump(Generic[Item]):
                     return item
                 if self._ended:
                     return None
+            # Where this took longer, all of the process slept, and the thread that fetches with it.
             now = time.monotonic()
+            waited_s += min(now - looked, 2 * _POLL_S)
+            looked = now
             if self.stopping:
                 stopped_since = stopped_since or now
                 if now - stopped_since > grace_s:
                     return None
-            elif now - waited_since > stall_s:
+            elif waited_s > stall_s:
                 raise Stalled
 
     def _run(self, fetch: Callable[[Pump[Item]], None]) -> None:

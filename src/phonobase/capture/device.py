@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,15 @@ _STOPPING_S = 1
 _HELD_S = 60
 _HELD_BYTES = 268_435_456
 _IDLE_S = 0.1
+_NAP_S = 0.01
 
 
 class DeviceInput:
     """What a microphone or a line-in hears.
 
     Constructing it opens the device, so that everything that can be wrong is known before a
-    recording is begun; ``blocks()`` starts it. Blocking reads in a thread of their own lose nothing
-    while other Python threads are busy, which a callback does. Up to a minute of sound, or 256 MiB,
+    recording is begun; ``blocks()`` starts it. A thread of its own fetches what PortAudio holds and loses
+    nothing while other Python threads are busy, which a callback does. Up to a minute of sound, or 256 MiB,
     waits for a slow consumer; what exceeds that is dropped, and the next block says so.
 
     Args:
@@ -170,6 +172,9 @@ class DeviceInput:
         try:
             while not pump.stopping:
                 block = reader.read()
+                if block is None:
+                    time.sleep(_NAP_S)
+                    continue
                 overflowed |= block.overflowed
                 if pump.offer(
                     replace(block, dropped_frames=dropped, overflowed=overflowed), len(block.frames)
@@ -189,7 +194,11 @@ def _held_frames(audio_format: AudioFormat) -> int:
 
 
 class _Reader:
-    """Blocks from a running stream: whatever is there, and at least a frame."""
+    """Blocks from a running stream: whatever is there, and at least a frame.
+
+    It never waits in PortAudio: nobody could call a thread back from there when the sound server hangs, and
+    on the way to PulseAudio it lets two of three fragments lie, which are lost with a device that goes away.
+    """
 
     def __init__(self, stream: Any, audio_format: AudioFormat, clock: Clock) -> None:  # noqa: ANN401
         self._stream = stream
@@ -198,17 +207,17 @@ class _Reader:
         self._epoch_us = clock.wall_us() - clock.elapsed_ns() // 1000
         self._latest_us = 0
 
-    def read(self) -> Block:
-        # Whoever waits for many frames loses those of them that came before the device was lost.
-        first, lost_before = self._stream.read(1)
+    def read(self) -> Block | None:
         waiting = min(self._stream.read_available, self._format.sample_rate)
+        if not waiting:
+            return None
         arrived_ns = self._clock.elapsed_ns()
-        rest, lost_within = self._stream.read(waiting)
-        began_us = self._epoch_us + arrived_ns // 1000 - self._format.microseconds(1 + waiting)
+        data, overflowed = self._stream.read(waiting)
+        began_us = self._epoch_us + arrived_ns // 1000 - self._format.microseconds(waiting)
         self._latest_us = max(self._latest_us, began_us)
         return Block(
-            frames=from_bytes(bytes(first) + bytes(rest), self._format),
+            frames=from_bytes(bytes(data), self._format),
             captured_at_us=self._latest_us,
-            overflowed=lost_before or lost_within,
+            overflowed=overflowed,
             arrived_ns=arrived_ns,
         )

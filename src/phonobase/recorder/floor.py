@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _SPAN_NS = 5_000_000_000
-_KNOWN_NS = 60_000_000_000
+_KNOWN_NS = 300_000_000_000
 
 
 class Floor:
@@ -44,7 +44,7 @@ class Floor:
 
     @property
     def drift_ppm(self) -> float | None:
-        """By how much lags fall, in millionths of the time that passes; None in the first minute."""
+        """By how much lags fall, in millionths of the time that passes; None in the first five minutes."""
         passed_ns, fell_ns = self._passed_ns, self._fell_ns
         if self._from is not None and self._to is not None:
             passed_ns += self._to[0] - self._from[0]
