@@ -134,7 +134,10 @@ def _named(root: Table, number: int, values: dict[str, Any], defaults: Table) ->
             if key in own:
                 raise own.invalid(key, 'this goes with a trigger; add one, as trigger = "-40dBFS"')
     tags = {**_tags(defaults), **_tags(own)}
-    return Table(root.path, own.name, {**defaults.values, **values, "tags": tags})
+    usual = dict(defaults.values)
+    if "input" in own:  # another input than the usual one is at another device
+        usual.pop("device", None)
+    return Table(root.path, own.name, {**usual, **values, "tags": tags})
 
 
 def _input(table: Table, folder: Path) -> ServiceInput:

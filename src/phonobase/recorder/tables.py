@@ -37,7 +37,7 @@ class Table:
     def invalid(self, key: str | None, message: str) -> InvalidService:
         """Return the error that says what is wrong, where."""
         places = [str(self.path), *([self.name] if self.name else []), *([key] if key else [])]
-        return InvalidService(f"{': '.join(places)}: {message}")
+        return InvalidService(" ".join(f"{': '.join(places)}: {message}".split()))
 
     def refuse_unknown(self, known: Sequence[str], elsewhere: Mapping[str, str] | None = None) -> None:
         """Refuse a key that means nothing here.
