@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,6 +254,41 @@ def test_the_disk_is_full(disk: Disk, tmp_path: Path) -> None:
         assert archive.verify(again.id).ok
     engine.dispose()
     assert Program(f"sqlite:///{disk.path}").value("PRAGMA integrity_check") == "ok"
+
+
+def test_how_much_room_there_is(tmp_path: Path) -> None:
+    """The room is what the disk has left for everybody, and what is free inside the file."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with Archive(url) as archive:
+        assert archive.path == tmp_path / "a.db"
+        recording = archive.add(random_pcm(5_000_000, 1, "int16"), 48_000)
+        inside = _room_inside(archive, tmp_path)
+        assert abs(inside) < 1_000_000
+        archive.delete(recording.id, "test")
+        assert _room_inside(archive, tmp_path) - inside > 9_000_000
+        free = int(Program(url).value("PRAGMA freelist_count")) * 16_384
+        assert abs(_room_inside(archive, tmp_path) - free) < 1_000_000
+        (tmp_path / "a.db").rename(tmp_path / "b.db")
+        with pytest.raises(DatabaseUnavailable, match=r"a\.db: No such file"):
+            archive.room()
+
+
+def _room_inside(archive: Archive, folder: Path) -> float:
+    """Returns by how much an archive's room is more than what `df` says, others using the disk meanwhile."""
+
+    def free() -> int:
+        command = ["df", "--output=avail", "--block-size=1", str(folder)]
+        return int(subprocess.check_output(command, text=True).split()[-1])
+
+    return median(archive.room() - free() for _ in range(9))
+
+
+def test_a_server_does_not_say_how_much_room_it_has(migrated_postgres_url: str) -> None:
+    """Nobody is told of room that is not known to be there."""
+    with Archive(migrated_postgres_url) as archive:
+        assert archive.path is None
+        with pytest.raises(StoreError, match="does not say how full its disk is"):
+            archive.room()
 
 
 def _record(writer: Any, blocks: Iterable[Any], failure: Exception | None = None) -> None:  # noqa: ANN401

@@ -337,6 +337,39 @@ def test_a_new_sqlite_file_has_large_pages_and_a_log(sqlite_url: str) -> None:
     assert program.value("PRAGMA journal_mode") == "wal"
 
 
+def test_a_new_sqlite_file_gives_back_its_free_pages(sqlite_url: str) -> None:
+    """What was deleted can be given back to the disk bit by bit, with ``PRAGMA incremental_vacuum``."""
+    with Archive(sqlite_url) as archive:
+        recording = archive.add(random_pcm(400_000, 1, "int16"), 8000)
+        archive.delete(recording.id, "test")
+    program = Program(sqlite_url)
+    assert program.value("PRAGMA auto_vacuum") == "2"
+    before = int(program.value("PRAGMA page_count"))
+    program.run_script("PRAGMA incremental_vacuum;")
+    assert int(program.value("PRAGMA page_count")) < before / 2
+    assert program.value("PRAGMA integrity_check") == "ok"
+
+
+def test_looking_at_a_file_waits_for_nobody(sqlite_url: str) -> None:
+    """Opening an archive takes no lock that a recorder may hold for long, and changes nothing."""
+    Archive(sqlite_url).close()
+    with Raw(sqlite_url) as raw:
+        before = raw.value("PRAGMA data_version")
+        raw.run("BEGIN IMMEDIATE")
+        with Archive(sqlite_url) as archive:
+            assert archive.find() == []
+        raw.run("ROLLBACK")
+        assert raw.value("PRAGMA data_version") == before
+
+
+def test_a_file_made_before_stays_as_it_was(sqlite_url: str) -> None:
+    """A file without room for bookkeeping of its free pages is opened and used all the same."""
+    Program(sqlite_url).run_script("PRAGMA auto_vacuum = NONE; CREATE TABLE t (a); DROP TABLE t;")
+    with Archive(sqlite_url) as archive:
+        assert archive.verify(archive.add(random_pcm(800, 1, "int16"), 8000).id).ok
+    assert Program(sqlite_url).value("PRAGMA auto_vacuum") == "0"
+
+
 def test_connections_to_sqlite_are_durable(sqlite_url: str) -> None:
     """Every connection of an archive syncs each commit, checks foreign keys and waits for others."""
     with Archive(sqlite_url) as archive, archive.engine.connect() as connection:
