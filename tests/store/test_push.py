@@ -149,7 +149,7 @@ def test_gaps_inside_go_with_their_sound(ends: Ends) -> None:
                 frame_count=0,
             )
     pusher, program = Pusher(ends.ours, ends.theirs), Program(ends.their_url)
-    assert pusher.send_gaps([uuid.UUID(row[5]) for row in rows(ends.our_url)["phono_gap"]]) == []
+    assert pusher.send_gaps([uuid.UUID(row[5]) for row in rows(ends.our_url)["phono_gap"]]) == {}
     assert program.value("SELECT count(*) FROM phono_gap") == "0"
     step = pusher.advance(recording.id, SMALL)
     while step.standing is Standing.MORE:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from phonobase.errors import CorruptRecording, RecordingConflict, StoreError
 from phonobase.store import sending
 from phonobase.store.engine import plain_errors
-from phonobase.store.models import GapRow
 from phonobase.store.pusher import BATCH_BYTES, Pusher, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from uuid import UUID
 
     from phonobase.store.archive import Archive
@@ -77,7 +74,10 @@ def push(
         except (RecordingConflict, CorruptRecording) as error:
             pushed.failed.append(error)
             refused.add(recording_id)
-    pushed.failed += pusher.send_gaps(gap_ids(ours, without=refused))
+    with plain_errors(ours.engine), ours.engine.connect() as connection:
+        gaps = sending.all_gaps(connection)
+    conflicts = pusher.send_gaps([gap for gap, inside in gaps.items() if inside not in refused])
+    pushed.failed += conflicts.values()
     return pushed
 
 
@@ -85,13 +85,6 @@ def extents(archive: Archive) -> dict[UUID, Extent]:
     """Return how far every recording of an archive goes, the oldest first."""
     with plain_errors(archive.engine), archive.engine.connect() as connection:
         return sending.extents(connection)
-
-
-def gap_ids(archive: Archive, without: Collection[UUID] = ()) -> list[UUID]:
-    """Return the ids of all gaps but those inside the recordings named."""
-    statement = sa.select(GapRow.id, GapRow.recording_id).order_by(GapRow.started_at)
-    with plain_errors(archive.engine), archive.engine.connect() as connection:
-        return [gap for gap, inside in connection.execute(statement) if inside not in without]
 
 
 def _push_one(

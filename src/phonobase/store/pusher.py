@@ -92,7 +92,6 @@ class Pusher:
 
     def __init__(self, ours: Archive, theirs: Archive) -> None:
         self._ours, self._theirs = ours, theirs
-        self._sources: set[str] = set()
         self._seen: dict[UUID, Extent] = {}
 
     def extents(self, ids: Sequence[UUID]) -> dict[UUID, Extent]:
@@ -143,13 +142,13 @@ class Pusher:
             there.chunk_count == row["chunk_count"] and not _says_less(there, row)
         )
 
-    def send_gaps(self, ids: Sequence[UUID]) -> list[RecordingConflict]:
+    def send_gaps(self, ids: Sequence[UUID]) -> dict[UUID, RecordingConflict]:
         """Send gaps by their ids; those inside a recording only once that is there.
 
         Returns:
-            What the archive has otherwise; the others are sent.
+            What the archive has otherwise, by id; the others are sent.
         """
-        conflicts = []
+        conflicts: dict[UUID, RecordingConflict] = {}
         for begin in range(0, len(ids), _GAPS_AT_ONCE):
             with self._reading(self._ours) as ours:
                 gaps = sending.gap_rows(ours, ids[begin : begin + _GAPS_AT_ONCE])
@@ -159,13 +158,8 @@ class Pusher:
                 gaps = [gap for gap in gaps if gap["recording_id"] in there]
                 for source in {gap["source"] for gap in gaps}:
                     self._put_source(theirs, source)
-                conflicts += [_other_gap(gap) for gap in sending.put_gaps(theirs, gaps)]
+                conflicts |= {gap["id"]: _other_gap(gap) for gap in sending.put_gaps(theirs, gaps)}
         return conflicts
-
-    def forget(self) -> None:
-        """Forget what was seen of the other archive: it may have gone back to an older state."""
-        self._seen.clear()
-        self._sources.clear()
 
     def _read(self, recording_id: UUID, there: Extent | None, batch_bytes: int) -> _Batch | None:
         """Return what comes next, checked; None where the recording is gone."""

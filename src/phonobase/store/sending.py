@@ -45,6 +45,7 @@ _WRITTEN_ONCE = {
 
 _EXTENTS = sa.select(
     RecordingRow.id,
+    RecordingRow.sample_rate,
     RecordingRow.chunk_count,
     RecordingRow.frame_count,
     RecordingRow.byte_count,
@@ -83,6 +84,7 @@ _GAPS_INSIDE = sa.select(*GAP.columns).where(
 class Extent:
     """How far a recording goes in one of the archives."""
 
+    sample_rate: int
     chunk_count: int
     frame_count: int
     byte_count: int
@@ -99,6 +101,7 @@ class Extent:
 def extent_of(row: sa.RowMapping | Columns) -> Extent:
     """Return how far a recording goes by its row."""
     return Extent(
+        row["sample_rate"],
         row["chunk_count"],
         row["frame_count"],
         row["byte_count"],
@@ -128,6 +131,14 @@ def extents(
     return found
 
 
+def open_extents(connection: sa.Connection) -> dict[UUID, Extent]:
+    """Return how far the recordings go that are open; an index knows them."""
+    # As a literal: a partial index is used only where its condition can be seen.
+    is_open = RecordingRow.state == sa.bindparam(None, str(State.RECORDING), literal_execute=True)
+    rows = connection.execute(_EXTENTS.where(is_open)).mappings()
+    return {row["id"]: extent_of(row) for row in rows}
+
+
 def chain_at(connection: sa.Connection, recording_id: UUID, seq: int) -> bytes | None:
     """Return the link of a chunk; None where it is missing."""
     link: bytes | None = connection.scalar(_CHAIN, {"id": recording_id, "seq": seq})
@@ -153,6 +164,12 @@ def gaps_inside(
     """Return the gaps of a recording that begin at one frame or later and before another."""
     values = {"id": recording_id, "from_frame": from_frame, "to_frame": to_frame}
     return [dict(row) for row in connection.execute(_GAPS_INSIDE, values).mappings()]
+
+
+def all_gaps(connection: sa.Connection) -> dict[UUID, UUID | None]:
+    """Return the ids of all gaps, the oldest first, each with the recording it lies in, if any."""
+    statement = sa.select(GapRow.id, GapRow.recording_id).order_by(GapRow.started_at)
+    return {row.id: row.recording_id for row in connection.execute(statement)}
 
 
 def gap_rows(connection: sa.Connection, ids: Sequence[UUID]) -> list[Columns]:

@@ -1,0 +1,268 @@
+"""From the spool to the archive, for as long as anybody records."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from phonobase.capture.clock import SYSTEM_CLOCK, Clock
+from phonobase.errors import PhonobaseError
+from phonobase.recorder.feed import Feed
+from phonobase.recorder.patience import Patience
+from phonobase.recorder.state import ForwarderStatus, StateFolder
+from phonobase.store.archive import Archive
+from phonobase.store.engine import create_engine, shown
+from phonobase.store.pusher import Standing
+from phonobase.store.recover import recorder_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+_log = logging.getLogger("phonobase.forward")
+
+FORWARDING, WAITING = "forwarding", "waiting"
+
+_POLL_S = 0.2
+_SAY_S = 1.0
+_SLOW_S = 5.0
+"""An archive that has not answered for so long is said to be waited for."""
+
+_LEAST_BATCH, _FIRST_BATCH, _LARGEST_BATCH = 64 * 1024, 1024 * 1024, 8 * 1024 * 1024
+_SHORT_S, _LONG_S = 0.3, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a forwarder is, in seconds.
+
+    Attributes:
+        grace_s: How long what the archive has stays in the spool.
+        first_wait_s: How long it waits, at first, before it tries again to reach an archive.
+        longest_wait_s: How long at most; each wait is twice the one before, less a random part.
+        answer_s: How long the archive may take to answer.
+        last_attempt_s: How long it goes on when it is asked to stop.
+    """
+
+    grace_s: float = 3600.0
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+    answer_s: float = 30.0
+    last_attempt_s: float = 5.0
+
+
+class Forwarder:
+    """Copies what is committed in spools to an archive, and takes out of them what that has.
+
+    Open recordings come first, one batch each, so that they stay fresh while a backlog drains. What the
+    archive holds otherwise, or what is rotten in the spool, is named and does not stop the rest.
+
+    Only one forwarder of a spool is at work; others wait for its end.
+
+    Args:
+        spools: What is forwarded: SQLite archives, the same for as long as it runs.
+        to_url: Where to.
+        state: Where it says how it is doing.
+        pace: How patient it is.
+        clock: The time.
+
+    Raises:
+        DatabaseUnavailable: The URL is not one, or names a database that phonobase does not speak to.
+    """
+
+    def __init__(
+        self,
+        spools: Sequence[Archive],
+        to_url: str,
+        state: StateFolder,
+        pace: Pace | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._state = state
+        self._feeds = [Feed(spool) for spool in spools]
+        self._engine = create_engine(to_url)
+        self._patience = Patience(self._engine, self._pace.answer_s)
+        self._archive: Archive | None = None
+        self._batch_bytes = _FIRST_BATCH
+        self._stop = threading.Event()
+        self._end_s = float("inf")
+        facts, now_us = recorder_facts(), clock.wall_us()
+        self._status = ForwarderStatus(
+            pid=os.getpid(),
+            process=None if facts["process"] is None else str(facts["process"]),
+            to=shown(self._engine),
+            state=WAITING,
+            detail="it has just started",
+            state_since_us=now_us,
+            updated_us=now_us,
+            forwarded_us=None,
+            backlog_us=0,
+            backlog_bytes=0,
+        )
+
+    def stop(self) -> None:
+        """Ask it to end, after a last attempt to bring everything there; any thread may ask."""
+        if not self._stop.is_set():
+            self._end_s = time.monotonic() + self._pace.last_attempt_s
+            self._patience.end_by(self._end_s)
+            self._stop.set()
+
+    def run(self) -> None:
+        """Forward until asked to stop."""
+        with self._only_one() as alone:
+            if alone:
+                with self._saying():
+                    self._forward()
+
+    def _forward(self) -> None:
+        wait_s, shed_at_s = self._pace.first_wait_s, 0.0
+        try:
+            while True:
+                asked = self._stop.is_set()
+                try:
+                    busy = self._pass(last=asked)
+                    if not asked and time.monotonic() >= shed_at_s:
+                        self._shed()
+                        shed_at_s = time.monotonic() + _SAY_S
+                    self._note(FORWARDING, "")
+                except PhonobaseError as error:
+                    self._disconnect(error)
+                    busy, pause_s = False, wait_s * random.uniform(0.5, 1)  # noqa: S311 - no secret
+                    wait_s = min(2 * wait_s, self._pace.longest_wait_s)
+                else:
+                    wait_s, pause_s = self._pace.first_wait_s, 0.0 if busy else _POLL_S
+                if asked and (not busy or time.monotonic() >= self._end_s):
+                    return
+                self._stop.wait(pause_s)
+        finally:
+            self._patience.close()
+            for feed in self._feeds:
+                feed.close()
+            self._engine.dispose()
+
+    def _pass(self, *, last: bool) -> bool:
+        """Look what is new and send some of it; whether anything was sent."""
+        for feed in self._feeds:
+            feed.look(fully=last)
+        with self._patience.limited():
+            self._connect()
+        return self._turn()
+
+    def _connect(self) -> None:
+        if self._archive is None:
+            archive = Archive(self._engine)
+            for feed in self._feeds:
+                feed.connect(archive)
+            self._archive = archive
+            _log.info("forwarding to %s", shown(self._engine))
+
+    def _disconnect(self, error: PhonobaseError) -> None:
+        self._archive = None
+        for feed in self._feeds:
+            feed.disconnect()
+        self._engine.dispose()  # whatever connection is left may be as broken
+        if self._status.detail != str(error):
+            _log.warning("waiting to forward: %s", error)
+        self._note(WAITING, str(error))
+
+    def _turn(self) -> bool:
+        """Send a batch of every open recording, the gaps, and one batch of the backlog; whether any was."""
+        sent = False
+        for feed in self._feeds:
+            for recording_id in feed.live():
+                sent |= self._send(feed, recording_id)
+            if gaps := feed.gaps_waiting():
+                with self._patience.limited():
+                    feed.send_gaps(gaps)
+                sent = True
+            for recording_id in feed.backlogged()[:1]:
+                sent |= self._send(feed, recording_id)
+        return sent
+
+    def _send(self, feed: Feed, recording_id: UUID) -> bool:
+        began_s = time.monotonic()
+        with self._patience.limited():
+            step = feed.send(recording_id, self._batch_bytes)
+        if step is None:
+            return False
+        if step.bytes:
+            self._status = replace(self._status, forwarded_us=self._clock.wall_us())
+        took_s = time.monotonic() - began_s
+        if took_s > _LONG_S:
+            self._batch_bytes = max(_LEAST_BATCH, self._batch_bytes // 2)
+        elif took_s < _SHORT_S and step.standing is Standing.MORE:
+            self._batch_bytes = min(_LARGEST_BATCH, self._batch_bytes * 2)
+        return True
+
+    def _shed(self) -> None:
+        for feed in self._feeds:
+            while self._shed_some(feed):
+                self._pass(last=False)  # sound that is new does not wait for what is old
+
+    def _shed_some(self, feed: Feed) -> bool:
+        with self._patience.limited():
+            return feed.shed(self._pace.grace_s)
+
+    def _note(self, state: str, detail: str) -> None:
+        before, now_us = self._status, self._clock.wall_us()
+        backlog = [feed.backlog for feed in self._feeds]
+        self._status = replace(
+            before,
+            state=state,
+            detail=detail,
+            state_since_us=before.state_since_us if before.state == state else now_us,
+            updated_us=now_us,
+            backlog_us=sum(us for us, _ in backlog),
+            backlog_bytes=sum(size for _, size in backlog),
+            conflicts=[conflict for feed in self._feeds for conflict in feed.conflicts],
+        )
+
+    @contextlib.contextmanager
+    def _saying(self) -> Iterator[None]:
+        """Say every second how it is doing, also while the archive keeps everything waiting."""
+        ended = threading.Event()
+
+        def say() -> None:
+            over = False
+            while not over:
+                over = ended.wait(_SAY_S)
+                status = replace(self._status, updated_us=self._clock.wall_us())
+                waiting_s = self._patience.waiting_s
+                if waiting_s > _SLOW_S:
+                    detail = f"it has not answered for {waiting_s:.0f} s"
+                    status = replace(status, state=WAITING, detail=detail)
+                with contextlib.suppress(OSError):  # a full disk does not end forwarding
+                    self._state.say_forwarder(status)
+
+        thread = threading.Thread(target=say, name="phonobase-forwarder-status", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[bool]:
+        """Wait until no other forwarder of the spool is at work; False, where asked to stop before."""
+        self._state.path.mkdir(parents=True, exist_ok=True)
+        with (self._state.path / "forwarder.lock").open("a", encoding="utf-8") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if self._stop.wait(_POLL_S):
+                        yield False
+                        return
+                else:
+                    yield True
+                    return
