@@ -33,6 +33,7 @@ _SETTLED_NS = 1_000_000_000
 _BURST_NS = 300_000_000
 _LONG_NS = 200_000_000
 _SURELY_SETTLED_NS = 3_000_000_000
+_UNDECIDED_NS = 10_000_000_000
 _STEP_US = 50_000
 _HELD_S = 60
 _HELD_BYTES = 268_435_456
@@ -127,6 +128,7 @@ class Timeline:
         self._floor = Floor()
         self._held: deque[_Arrival] = deque()
         self._held_frames = 0
+        self._resumed_ns = 0
         self._most_held = min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
         self._anchored = False
         self._place = 0
@@ -172,8 +174,7 @@ class Timeline:
         self._place = arrival.end
         if self._anchored and not self._held and self._in_time(arrival) and not arrival.overflowed:
             return self._release([arrival])
-        self._held.append(arrival)
-        self._held_frames += len(arrival.frames)
+        self._hold(arrival)
         if not self._anchored:
             full = self._held_frames >= self._most_held
             if full or arrival.arrived_ns - self._held[0].arrived_ns >= _ANCHORING_NS:
@@ -213,10 +214,15 @@ class Timeline:
             if not self._held and self._in_time(arrival) and not arrival.overflowed:
                 events += self._release([arrival])
                 continue
-            self._held.append(arrival)
-            self._held_frames += len(arrival.frames)
+            self._hold(arrival)
             events += self._decide()
         return events
+
+    def _hold(self, arrival: _Arrival) -> None:
+        if not self._held or arrival.arrived_ns - self._held[-1].arrived_ns > _SETTLED_NS:
+            self._resumed_ns = arrival.arrived_ns
+        self._held.append(arrival)
+        self._held_frames += len(arrival.frames)
 
     def _decide(self, *, last: bool = False) -> list[Event]:
         """Release what is held, with or without a loss, or go on holding it."""
@@ -228,9 +234,12 @@ class Timeline:
             settled_ns = self._settled_ns(_SURELY_SETTLED_NS)
         if settled_ns is not None:
             return self._close_hold(settled_ns - self._floor.at_ns, flagged=flagged)
-        if not last and self._held_frames < self._most_held:
+        latest_ns = self._held[-1].arrived_ns
+        overdue = latest_ns - self._resumed_ns > _UNDECIDED_NS or self._held_frames >= self._most_held
+        if not last and not overdue:
             return []
-        least_ns = min(self._lag(arrival) for arrival in self._held) - self._floor.at_ns
+        recent = (arrival for arrival in self._held if latest_ns - arrival.arrived_ns <= _SETTLED_NS)
+        least_ns = min(self._lag(arrival) for arrival in recent) - self._floor.at_ns
         return self._close_hold(least_ns if least_ns >= _LONG_NS else 0, flagged=flagged)
 
     def _settled_ns(self, span_ns: int) -> int | None:
