@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,15 @@ TEST_DATABASE_URL = "TEST_DATABASE_URL"
 
 
 def pytest_configure() -> None:
-    """Lets no setting of the developer's own archive reach a test."""
+    """Lets no setting of the developer's own archive reach a test, and no test their spools."""
     for name in [name for name in os.environ if name.startswith("PHONOBASE_")]:
         del os.environ[name]
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="phonobase-state-")
+
+
+def pytest_unconfigure() -> None:
+    """Removes the spools that tests have left where they usually are."""
+    shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Self
@@ -13,6 +14,8 @@ from phonobase.audio.level import SILENCE_DBFS, Level
 from phonobase.cli.output import decibels, duration, errors_console, note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from phonobase.pcm import AudioFormat
 
 _FLOOR_DBFS = -60
@@ -59,8 +62,17 @@ class Meter:
         if self._live is not None:
             self._live.stop()
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let something else be printed; what comes next is shown below it."""
+        if self._live is not None:
+            self._live.stop()
+        yield
+
     def show(self, level: Level) -> None:
         """Take the level of what came next."""
+        if self._live is not None and not self._live.is_started:
+            self._live.start()
         self._samples += level.sample_count
         self._since_shown += level
         if self._live is None and time.monotonic() >= self._line_due:

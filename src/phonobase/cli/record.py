@@ -168,7 +168,8 @@ def command(
             return
         with local_archive(program.db, spool) as (archive, folder), forwarded(program.db, archive):
             _refuse_without_room(archive, floor_bytes)
-            meter, said = Meter(source, input_.format), _Said()
+            meter = Meter(source, input_.format)
+            said = _Said(meter)
             recorder = LiveRecorder(
                 archive,
                 folder,
@@ -207,8 +208,8 @@ def _refuse_contradictions(asked: InputSettings, trigger: float | None) -> None:
         raise click.UsageError("a device is heard in real time; leave --no-realtime out")
     if trigger is not None and not is_live(asked):
         raise click.UsageError("--trigger goes with live sound; add --realtime")
-    given = (asked.samplerate, asked.channels, asked.dtype)
-    if asked.kind == "-" and any(given) and not all(given):
+    missing = [asked.samplerate, asked.channels, asked.dtype].count(None)
+    if asked.kind == "-" and missing in (1, 2):
         raise click.UsageError("raw PCM needs all of --samplerate, --channels and --dtype")
 
 
@@ -242,13 +243,15 @@ def _record_waiting(
 class _Said:
     """What a live recorder has told so far: an id as soon as its recording has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._count = 0
 
     def ended(self, recording: Recording) -> None:
         """Tell that a recording has ended."""
         self._count += 1
-        _say(recording)
+        with self._meter.aside():
+            _say(recording)
 
     def at_the_end(self, recorder: LiveRecorder, form: AudioFormat) -> None:
         """Tell what else there is to know when all has ended.
