@@ -11,7 +11,7 @@ from phonobase.store.archive import Archive
 
 
 def day_so_far(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    """Return a period: what was asked for, or else the day so far, in local time.
+    """Return a period, in UTC: what was asked for, or else this machine's day so far.
 
     It ends now at the latest: what is still to come is not lost.
 
@@ -27,7 +27,7 @@ def day_so_far(since: datetime | None, until: datetime | None) -> tuple[datetime
             f"a period that begins at {begin.isoformat(timespec='seconds')} is over at "
             f"{end.isoformat(timespec='seconds')}; --since comes before --until, and before now"
         )
-    return begin, end
+    return begin.astimezone(UTC), end.astimezone(UTC)
 
 
 def known(archive: Archive, source: str | None) -> list[str]:
