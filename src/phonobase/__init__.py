@@ -9,6 +9,7 @@ from phonobase.capture.seed import record_audio_to_bytes
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.archive import Archive
+from phonobase.store.coverage import Coverage, Gap
 from phonobase.store.recording import Conditions, Details, Recording, State
 from phonobase.store.repository import RecordingRepository
 
@@ -16,7 +17,9 @@ __all__ = [
     "Archive",
     "AudioFormat",
     "Conditions",
+    "Coverage",
     "Details",
+    "Gap",
     "PhonobaseError",
     "Recording",
     "RecordingRepository",
