@@ -124,6 +124,22 @@ def test_an_archive_that_is_away(phonobase: Program) -> None:
     assert [(recording["source"], recording["state"]) for recording in kept] == [("a", "complete")]
 
 
+def test_an_archive_on_a_server(phonobase: Program, migrated_postgres_url: str) -> None:
+    """What a service records is in the archive while it goes on, and all of it when it has ended."""
+    top = f'archive = "{migrated_postgres_url}"\nspool = "spool.db"\n'
+    file = written(phonobase.folder, "a", "b", top=top)
+    with running(phonobase, file) as service:
+        service.until(lambda status: (status["forwarder"] or {}).get("forwarded_at"))
+        service.until(lambda status: status["well"] and committed(status))
+
+    phonobase.env["PHONOBASE_DB"] = migrated_postgres_url
+    there = phonobase("list", "--json").ok().json
+    here = phonobase("--db", f"sqlite:///{phonobase.folder}/spool.db", "list", "--json").ok().json
+    assert sorted((clip["source"], clip["state"]) for clip in there) == [("a", "complete"), ("b", "complete")]
+    assert {clip["pcm_sha256"] for clip in there} == {clip["pcm_sha256"] for clip in here}
+    phonobase("verify").ok()
+
+
 def test_one_source_alone(phonobase: Program) -> None:
     """--only records one source in this process, and Ctrl-C ends it with its recording complete."""
     file = written(phonobase.folder, "a", "b")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from phonobase.errors import RecorderError
 from phonobase.recorder.metrics import RecorderMetrics
 from phonobase.recorder.state import Pause, StateFolder
+from tests.docs.pages import blocks, text
 from tests.recorder.statuses import NOW_US, SECOND_US, StandingClock, forwarding, said
 
 if TYPE_CHECKING:
@@ -60,6 +62,18 @@ def test_what_prometheus_reads(state: StateFolder) -> None:
     assert values["phonobase_forwarder_well", None] == 0
     assert values["phonobase_disk_free_bytes", None] == 2_000_000_000
     assert values["phonobase_restarts_total", None] == 2
+
+
+def test_the_metrics_that_are_documented(state: StateFolder) -> None:
+    """Every metric has its name in the page on operating, and every name in its alarms is a metric."""
+    metrics = RecorderMetrics(state, StandingClock(), restarts=lambda: {"a": 2})
+    names = {name for name, _ in _values(metrics.text())}
+    alarms = "".join(block.code for block in blocks("docs/operate.md", "yaml"))
+    page = text("docs/operate.md")
+
+    assert set(re.findall(r"phonobase_\w+", alarms)) <= names
+    for name in names - set(re.findall(r"phonobase_\w+", page)):
+        assert f"`{re.sub('phonobase_(source|forwarder)_', '', name)}`" in page
 
 
 def test_the_state_is_a_label(state: StateFolder) -> None:
