@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class SetClock:
-    """Stands still until the test moves it: ``pass_us`` lets time pass, ``set_us`` sets only the wall clock."""
+    """Stands still until the test lets time pass, or sets the wall clock alone."""
 
     now_us: int = 1_772_366_400_000_000
     since_start_us: int = 0
