@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from phonobase.capture.block import Block
 from phonobase.capture.clock import SYSTEM_CLOCK
@@ -35,7 +34,7 @@ def sounding(first: int, count: int, channels: int = 1) -> Frames:
     """Returns frames of the world, int16 and never zero: shape (count, channels)."""
     # splitmix64: every number gives another that looks random.
     numbers = np.arange(first, first + count, dtype=np.uint64)[:, None]
-    mixed: npt.NDArray[np.uint64] = numbers * np.uint64(64) + np.arange(channels, dtype=np.uint64)
+    mixed = (numbers * np.uint64(64) + np.arange(channels, dtype=np.uint64)).astype(np.uint64)
     mixed = mixed * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
