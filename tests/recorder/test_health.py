@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -203,6 +204,16 @@ def test_a_later_version_is_understood(state: StateFolder) -> None:
     path.write_text(path.read_text().replace('{"source"', '{"moon_phase": 0.5, "source"'))
 
     assert state.said("desk") == said()
+
+
+@pytest.mark.parametrize(("field", "value"), [("updated_us", None), ("frames_heard", "7"), ("state", 3)])
+def test_a_status_of_another_meaning_is_none(state: StateFolder, field: str, value: object) -> None:
+    """A status whose fields have come to mean something else is not taken for one of ours."""
+    state.say(said())
+    (path,) = state.path.glob("*.status.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+
+    assert state.said("desk") is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{", '{"source": "desk"}', "\x00" * 40])

@@ -21,11 +21,22 @@ from phonobase.errors import RecorderRunning
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from types import UnionType
 
 _SUFFIX = "-recorders"
 _FORWARDER = "forwarder.json"
 _SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_CHARACTERS = 40
+
+_TYPES: dict[str, type | UnionType] = {
+    "int": int,
+    "str": str,
+    "int | None": int | None,
+    "str | None": str | None,
+    "float | None": float | int | None,
+    "list[str]": list,
+}
+"""What JSON may have for a field, by its annotation."""
 
 Said = TypeVar("Said", "Pause", "SourceStatus", "ForwarderStatus")
 
@@ -249,8 +260,9 @@ def _read(path: Path, kind: type[Said]) -> Said | None:
     A later version may say more; what this one does not know is left out.
     """
     try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in dataclasses.fields(kind)}
-        return kind(**{name: value for name, value in said.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError):
+        said: Any = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name: said[field.name] for field in dataclasses.fields(kind)}
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    types = {field.name: _TYPES[str(field.type)] for field in dataclasses.fields(kind)}
+    return kind(**known) if all(isinstance(known[name], types[name]) for name in known) else None
