@@ -160,7 +160,7 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
         .order_by(RecordingRow.started_at)
         .execution_options(yield_per=_ROWS)
     )
-    columns = select(GapRow.started_at, GapRow.ended_at, GapRow.recording_id, GapRow.cause)
+    columns = select(GapRow.started_at, GapRow.ended_at, GapRow.recording_id, GapRow.cause, GapRow.id)
     return account(
         (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
         (
@@ -180,12 +180,14 @@ def _gap_rows(
     until: datetime | None,
 ) -> Iterator[sa.Row[Any]]:
     """Yield the rows of the gaps that reach into a period, the first to begin first."""
-    rows = columns.where(GapRow.source == source).order_by(GapRow.started_at, GapRow.id)
-    rows = rows.execution_options(yield_per=_ROWS)
+    rows = columns.where(GapRow.source == source).execution_options(yield_per=_ROWS)
     if until is not None:
         rows = rows.where(GapRow.started_at < with_zone(until))
     if since is not None:
-        # Each for an index of its own: a gap that began long before may reach into the period.
-        yield from session.execute(rows.where(GapRow.started_at < with_zone(since), GapRow.ended_at > since))
+        # A gap that began long before may reach into the period. There are few, but to find them by their
+        # beginning would be to look at all before: the order makes SQLite take the index by their end.
+        before = rows.where(GapRow.started_at < with_zone(since), GapRow.ended_at > since)
+        reaching = session.execute(before.order_by(GapRow.ended_at))
+        yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
         rows = rows.where(GapRow.started_at >= since)
-    yield from session.execute(rows)
+    yield from session.execute(rows.order_by(GapRow.started_at, GapRow.id))
