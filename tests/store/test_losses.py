@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Watch:
     """The transactions of an archive, and what they left committed."""
 
     def __init__(self, archive: Archive) -> None:
-        self.after: list[Callable[[], None]] = []
+        self.after: list[Callable[[], object]] = []
         self.failures = 0
         self._archive = archive
 
@@ -263,6 +264,25 @@ def test_an_abandoned_writer_leaves_the_database_alone(archive: Archive, program
     (closed,) = archive.recover(certain=True)
     assert (closed.id, closed.frame_count) == (writer.id, 16_384)
     assert archive.verify(writer.id).ok
+
+
+def test_what_waits_for_its_commit_is_abandoned(archive: Archive, program: Program) -> None:
+    """A commit that is under way is waited for, and what waits behind it is not committed."""
+    watch = Watch(archive)
+    writer = _watched(archive, watch)
+    begun, go_on = threading.Event(), threading.Event()
+    watch.after += [begun.set, lambda: go_on.wait(60)]
+    writer.write(_sound(4_096))
+    assert begun.wait(60)
+    writer.write(_sound(4 * 4_096))
+    abandoning = threading.Thread(target=writer.abandon)
+    abandoning.start()
+    wait_until(lambda: writer._abandoned)
+    go_on.set()
+    abandoning.join(60)
+    assert not abandoning.is_alive()
+    assert writer.frames_committed == 4_096
+    assert program.lines("SELECT frame_count, chunk_count FROM phono_recording") == ["4096|1"]
 
 
 def test_abandoning_after_a_failure(archive: Archive, program: Program) -> None:
