@@ -20,6 +20,10 @@ class SetClock:
         """Return what nobody sets."""
         return self.since_start_us * 1000
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.pass_us(round(seconds * 1_000_000))
+
     def pass_us(self, time_us: int) -> None:
         """Let time pass."""
         self.now_us += time_us

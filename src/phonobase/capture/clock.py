@@ -17,6 +17,9 @@ class Clock(Protocol):
     def elapsed_ns(self) -> int:
         """Return nanoseconds since some moment. Nobody sets it, and it goes on while the machine sleeps."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
 
 class SystemClock:
     """The clocks of this machine."""
@@ -30,6 +33,10 @@ class SystemClock:
         if _SINCE_BOOT is None:
             return time.monotonic_ns()
         return time.clock_gettime_ns(_SINCE_BOOT)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()

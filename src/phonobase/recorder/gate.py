@@ -82,7 +82,7 @@ class Gate:
     def _hold(self, window: Sound) -> Iterator[Loss]:
         self._held.append(window)
         self._held_frames += len(window.frames)
-        while self._held_frames - len(self._held[0].frames) >= self._pre_roll_frames:
+        while self._held and self._held_frames - len(self._held[0].frames) >= self._pre_roll_frames:
             oldest = self._held.popleft()
             self._held_frames -= len(oldest.frames)
             yield self._as_quiet(oldest)

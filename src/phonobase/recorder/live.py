@@ -6,7 +6,6 @@ import contextlib
 import logging
 import math
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -231,7 +230,7 @@ class LiveRecorder:
     def _sleep(self, seconds: float) -> None:
         due_ns = self._clock.elapsed_ns() + round(seconds * 1_000_000_000)
         while not self._is_over() and self._clock.elapsed_ns() < due_ns:
-            time.sleep(_SLICE_S)
+            self._clock.sleep(_SLICE_S)
 
     @contextlib.contextmanager
     def _beating(self) -> Iterator[None]:
