@@ -63,6 +63,9 @@ class Ticks:
         self._now_ns += self.STEP_NS
         return self._now_ns
 
+    def sleep(self, seconds: float) -> None:
+        """Nobody waits for it."""
+
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Line:

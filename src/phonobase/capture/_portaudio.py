@@ -21,21 +21,38 @@ _lock = threading.Lock()
 _open_streams = 0
 
 
-@contextlib.contextmanager
-def exclusive(timeout_s: float) -> Iterator[None]:
-    """Let nobody else open or close a device meanwhile: PortAudio is not made for threads.
+def claim(timeout_s: float) -> None:
+    """Let nobody else open or close a device until ``give_back``: PortAudio is not made for threads.
+
+    Any thread may give it back: one that hangs in PortAudio does so when it comes out of it, so that there is
+    never more than one of them.
 
     Raises:
         DeviceUnavailable: Somebody else did not come to an end in time.
     """
     if not _lock.acquire(timeout=timeout_s):
         raise DeviceUnavailable(
-            f"another device has been opening for {timeout_s:g} s; restart the sound server"
+            f"a device has been opening or closing for {timeout_s:g} s; restart the sound server"
         )
+
+
+def give_back() -> None:
+    """End what ``claim`` began."""
+    _lock.release()
+
+
+@contextlib.contextmanager
+def exclusive(timeout_s: float) -> Iterator[None]:
+    """``claim`` for as long as the block lasts.
+
+    Raises:
+        DeviceUnavailable: Somebody else did not come to an end in time.
+    """
+    claim(timeout_s)
     try:
         yield
     finally:
-        _lock.release()
+        give_back()
 
 
 def load() -> Any:  # noqa: ANN401 - sounddevice has no types
@@ -52,7 +69,7 @@ def load() -> Any:  # noqa: ANN401 - sounddevice has no types
 
 
 def open_stream(device: Device, **settings: object) -> Any:  # noqa: ANN401
-    """Open, but do not start, a stream that reads raw bytes from a device. Hold ``exclusive``.
+    """Open, but do not start, a stream that reads raw bytes from a device. ``claim`` it before.
 
     Raises:
         sounddevice.PortAudioError: The device refuses.
@@ -75,11 +92,12 @@ def open_stream(device: Device, **settings: object) -> Any:  # noqa: ANN401
 
 
 def close_stream(stream: Any) -> None:  # noqa: ANN401
-    """Give back what ``open_stream`` returned. Hold ``exclusive``."""
+    """Give back what ``open_stream`` returned, for however long that takes."""
     global _open_streams  # noqa: PLW0603
-    stream.abort()
-    stream.close()
-    _open_streams -= 1
+    with _lock:
+        stream.abort()
+        stream.close()
+        _open_streams -= 1
 
 
 def abandon() -> None:
@@ -93,7 +111,7 @@ def abandon() -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send to nowhere what C libraries write to standard error. Hold ``exclusive``."""
+    """Send to nowhere what C libraries write to standard error. ``claim`` it before."""
     try:
         saved = os.dup(2)
     except OSError:  # a service may run without it

@@ -68,7 +68,8 @@ class DeviceInput:
         self._wanted = threading.Event()
         self._refusal: Exception | None = None
         self._description: dict[str, str | int | float] = {}
-        with _portaudio.exclusive(_OPENING_S), _portaudio.quiet_stderr():
+        _portaudio.claim(_OPENING_S)
+        with _portaudio.quiet_stderr():
             self._pump: Pump[Block] = Pump(
                 self._fetch, capacity=_held_frames(audio_format), name="phonobase-device"
             )
@@ -129,6 +130,7 @@ class DeviceInput:
             self._refusal = error
             return
         finally:
+            _portaudio.give_back()
             self._opened.set()
         try:
             while not self._wanted.wait(_IDLE_S):
@@ -136,8 +138,7 @@ class DeviceInput:
                     return
             self._record(stream, pump)
         finally:
-            with _portaudio.exclusive(_OPENING_S):
-                _portaudio.close_stream(stream)
+            _portaudio.close_stream(stream)
 
     def _open(self) -> Any:  # noqa: ANN401 - sounddevice has no types
         sounddevice = _portaudio.load()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 _SPAN_NS = 5_000_000_000
 _KNOWN_NS = 300_000_000_000
+_LIKELY_NS = 50_000_000
+_NEVER_NS = 1 << 62
 
 
 class Floor:
     """The least lag of the last five to ten seconds.
+
+    Where a loss was measured in a hurry, it shows afterwards by how much that was wrong; the next one is
+    measured by that much less, so that errors do not add up.
 
     A lag is the moment at which a block's last frame arrived less that frame's place, in nanoseconds.
     """
@@ -21,6 +26,8 @@ class Floor:
         self._to: tuple[int, int] | None = None
         self._passed_ns = 0
         self._fell_ns = 0
+        self._due_ns: int | None = None
+        self._excess_ns = 0
 
     def begin(self, now_ns: int, lag_ns: int) -> None:
         """Take the first lag."""
@@ -35,12 +42,18 @@ class Floor:
         self._least_ns = min(self._least_ns, lag_ns)
         self.at_ns = min(self._before_ns, self._least_ns)
 
-    def interrupt(self) -> None:
-        """Do not count what changes with the next lag as drift."""
+    def missing_ns(self, lag_ns: int) -> int:
+        """Return how much sound is missing where lags have risen to this one."""
+        return lag_ns - self.at_ns - self._excess_ns
+
+    def interrupt(self, now_ns: int) -> None:
+        """Take the next lags to be those behind a loss, from which what was missing is taken off."""
         if self._from is not None and self._to is not None:
             self._passed_ns += self._to[0] - self._from[0]
             self._fell_ns += self._from[1] - self._to[1]
         self._from = self._to = None
+        self._due_ns, self._excess_ns = self.at_ns if self._due_ns is None else self._due_ns, 0
+        self._began_ns, self._before_ns, self._least_ns = now_ns, self.at_ns, _NEVER_NS
 
     @property
     def drift_ppm(self) -> float | None:
@@ -54,3 +67,6 @@ class Floor:
     def _measure(self) -> None:
         self._to = (self._began_ns, self._least_ns)
         self._from = self._from or self._to
+        if self._due_ns is not None:
+            error_ns, self._due_ns = self._due_ns - self._least_ns, None
+            self._excess_ns = error_ns if abs(error_ns) < _LIKELY_NS else 0

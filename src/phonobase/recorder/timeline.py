@@ -230,16 +230,16 @@ class Timeline:
         if self._in_time(self._held[-1]) and not flagged:
             return self._let_go()
         settled_ns = self._settled_ns(_SETTLED_NS)
-        if settled_ns is not None and settled_ns - self._floor.at_ns < _LONG_NS and not flagged:
+        if settled_ns is not None and self._floor.missing_ns(settled_ns) < _LONG_NS and not flagged:
             settled_ns = self._settled_ns(_SURELY_SETTLED_NS)
         if settled_ns is not None:
-            return self._close_hold(settled_ns - self._floor.at_ns, flagged=flagged)
+            return self._close_hold(self._floor.missing_ns(settled_ns), flagged=flagged)
         latest_ns = self._held[-1].arrived_ns
         overdue = latest_ns - self._resumed_ns > _UNDECIDED_NS or self._held_frames >= self._most_held
         if not last and not overdue:
             return []
         recent = (arrival for arrival in self._held if latest_ns - arrival.arrived_ns <= _SETTLED_NS)
-        least_ns = min(self._lag(arrival) for arrival in recent) - self._floor.at_ns
+        least_ns = self._floor.missing_ns(min(self._lag(arrival) for arrival in recent))
         # A few blocks at the very end may be late by a bad moment of the machine's.
         proof_ns = _LONG_NS if latest_ns - self._resumed_ns >= _LONG_NS else _SETTLED_NS
         return self._close_hold(least_ns if least_ns >= proof_ns else 0, flagged=flagged)
@@ -295,9 +295,10 @@ class Timeline:
             return self._release(held)
         before, after = _split(held, place, self._format.sample_rate)
         self._place += loss.frame_count
-        self._floor.interrupt()
         moved = [replace(arrival, place=arrival.place + loss.frame_count) for arrival in after]
-        return [*self._release(before), loss, *self._release(moved)]
+        heard_before = self._release(before)
+        self._floor.interrupt(held[-1].arrived_ns)
+        return [*heard_before, loss, *self._release(moved)]
 
     def _release(self, arrivals: Sequence[_Arrival]) -> list[Event]:
         events: list[Event] = []
