@@ -97,14 +97,15 @@ class Scene:
                 archive,
                 self.state,
                 sources or [SourceSettings({"source": NAME}, chunk_seconds=1)],
-                lambda: self._open(steps),
+                lambda: self.open(steps),
                 clock=self.clock,
                 floor_bytes=0,
                 on_recording=self.recordings.append,
                 duration_s=duration_s,
             ).run()
 
-    def _open(self, steps: list[Step]) -> Device:
+    def open(self, steps: list[Step]) -> Device:
+        """Open the device, where the script has it there."""
         step = steps[0] if steps else None
         if isinstance(step, Lose):
             if self.lost_us is None:
