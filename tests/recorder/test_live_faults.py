@@ -1,4 +1,4 @@
-"""A recorder of which every operation on the database, or on a file, fails once: all time is accounted for."""
+"""A recorder whose every operation on the database, or on a file, fails once: all time is accounted for."""
 
 from __future__ import annotations
 
