@@ -7,6 +7,7 @@ import pytest
 
 from phonobase.capture import Block, ToneInput, limited, paced
 from phonobase.pcm import AudioFormat
+from tests.support.clock import SetClock
 
 FORMAT = AudioFormat(8000, 1)
 BOUND_S = 10
@@ -33,6 +34,21 @@ def test_a_slow_consumer_makes_nothing_late_for_good() -> None:
     time.sleep(0.6)
     list(itertools.islice(blocks, 9))
     assert 1 <= time.monotonic() - began < 1.5
+
+
+def test_an_hour_takes_as_long_as_its_clock_says() -> None:
+    """With a clock of its own an hour passes at once, and somebody who sets the wall clock moves no block."""
+    clock = SetClock()
+    began_us = clock.now_us
+    times = []
+    for number, block in enumerate(
+        limited(paced(ToneInput(AudioFormat(10, 1), 1.0), clock).blocks(), 36_000)
+    ):
+        if number == 1000:
+            clock.set_us(3_600_000_000)
+        times.append(block.captured_at_us)
+    assert times == [began_us + number * 100_000 for number in range(36_000)]
+    assert clock.since_start_us == 3_600_000_000
 
 
 def test_stop_interrupts_the_wait() -> None:
