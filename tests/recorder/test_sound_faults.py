@@ -173,62 +173,46 @@ def test_a_server_that_is_killed_and_a_sink_that_is_removed_are_lost_devices(rec
     assert all(abs(way - middle) <= BOUND for way in ways), ways
 
 
-def test_a_source_that_is_suspended_for_long_is_a_lost_device(record: Record) -> None:
-    """The gap spans the suspension; the signal goes on behind it where it had stopped."""
+def test_a_source_that_is_suspended_stalls_and_then_is_a_lost_device(record: Record) -> None:
+    """Two seconds are silence in the recording that goes on, ten a gap before the next, with true bounds.
+
+    The player pauses meanwhile: behind each the signal goes on where it had stopped.
+    """
     played = noise(30 * RATE)
+    suspended, resumed = [], []
     with SoundServer(RATE, 1) as server:
         recorder = record(server)
         player = server.play_async(played)
-        time.sleep(2)
-        server.pactl("suspend-sink", "phonobase", "1")
-        suspended = datetime.now(UTC)
-        time.sleep(10)
-        server.pactl("suspend-sink", "phonobase", "0")
-        resumed = datetime.now(UTC)
+        for pause_s in (2, 10):
+            time.sleep(2.5)
+            server.pactl("suspend-sink", "phonobase", "1")
+            suspended.append(datetime.now(UTC))
+            time.sleep(pause_s)
+            server.pactl("suspend-sink", "phonobase", "0")
+            resumed.append(datetime.now(UTC))
         recorder.hears(2)
         time.sleep(1)
         recorded = recorder.end()
         player.kill()
         player.wait()
-    (gap,) = recorded.gaps
-    assert gap.cause == "device-lost"
-    assert recorded.clean
-    assert -BOUND <= suspended - gap.started_at <= FRAGMENT + BOUND
-    assert -FRAGMENT - BOUND <= gap.ended_at - resumed <= FRAGMENT + BOUND
+    stalled, lost = recorded.gaps
     first, second = recorded.frames
-    missed = locate(second, played) - (locate(first, played) + len(first))
+    (fault,) = faults(first, played)
+    assert (stalled.cause, stalled.first_frame, stalled.frame_count) == ("stalled", fault.at, fault.foreign)
+    assert lost.cause == "device-lost"
+    for gap, began, ended in zip(recorded.gaps, suspended, resumed, strict=True):
+        assert -BOUND <= began - gap.started_at <= FRAGMENT + BOUND
+        assert -FRAGMENT - BOUND <= gap.ended_at - ended <= FRAGMENT + BOUND
+    behind = first[fault.at + fault.foreign :]
+    missed = locate(second, played) - (locate(behind, played) + len(behind))
     assert 0 <= missed / RATE <= (FRAGMENT + BOUND).total_seconds()
-
-
-def test_a_source_that_is_suspended_for_a_moment_stalls(record: Record) -> None:
-    """Silence stands for the suspension, within the recording that goes on."""
-    played = noise(12 * RATE)
-    with SoundServer(RATE, 1) as server:
-        recorder = record(server)
-        player = server.play_async(played)
-        time.sleep(2)
-        server.pactl("suspend-sink", "phonobase", "1")
-        suspended = datetime.now(UTC)
-        time.sleep(2)
-        server.pactl("suspend-sink", "phonobase", "0")
-        resumed = datetime.now(UTC)
-        time.sleep(2.5)
-        recorded = recorder.end()
-        player.kill()
-        player.wait()
-    (gap,) = recorded.gaps
-    (frames,) = recorded.frames
-    (fault,) = faults(frames, played)
-    assert (gap.cause, gap.first_frame, gap.frame_count) == ("stalled", fault.at, fault.foreign)
-    assert -BOUND <= suspended - gap.started_at <= FRAGMENT + BOUND
-    assert -FRAGMENT - BOUND <= gap.ended_at - resumed <= FRAGMENT + BOUND
     assert recorded.clean
 
 
 def test_what_a_stopped_recorder_could_not_fetch_is_silence(record: Record) -> None:
     """The server keeps some seconds of it; the signal says how many frames of the rest are missing."""
     rate, channels = 96_000, 8
-    played = noise(11 * rate, channels)
+    played = noise(10 * rate, channels)
     with SoundServer(rate, channels) as server:
         recorder = record(server, channels=channels)
         player = server.play_async(played)
