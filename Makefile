@@ -1,5 +1,5 @@
 # Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
-.PHONY: help record test lint format bench
+.PHONY: help record test torture lint format bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,10 @@ record: ## record five seconds into phonobase.db and show what was stored
 test: ## run every test, with a real PostgreSQL and a real sound server
 	@scripts/setup test
 	@.venv/bin/python -m pytest $(ARGS)
+
+torture: ## kill what records 200 times, and take the archive away for minutes
+	@scripts/setup test
+	@TORTURE=$${TORTURE:-8} .venv/bin/python -m pytest -s tests/torture $(ARGS)
 
 lint: ## check style, types and the order of the layers
 	@scripts/setup python

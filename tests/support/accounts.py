@@ -26,7 +26,7 @@ class Account:
 
     Attributes:
         heard: Numbers of the world's frames that are stored, as stretches [first, end), in order.
-        lost: Gaps as stretches of frames, likewise, and their causes.
+        lost: Gaps of some length, within recordings or not, as stretches of frames, and their causes.
         shift_s: The most that a recording's time was off.
     """
 
@@ -77,7 +77,7 @@ def account(archive: Archive, source: str) -> Account:
     lost = [
         (_frame(gap.started_at, rate), _frame(gap.ended_at, rate), gap.cause)
         for gap in archive.gaps(source)
-        if gap.recording_id is None and gap.cause != "unrecorded"
+        if gap.ended_at > gap.started_at and gap.cause != "unrecorded"
     ]
     return Account(tuple(heard), tuple(lost), shift_s)
 
