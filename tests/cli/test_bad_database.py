@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,23 +233,38 @@ def test_a_user_without_rights(migrated_postgres_url: str, folder: Path) -> None
             connection.execute(f"DROP ROLE {reader}")
 
 
-def test_a_server_that_dies_while_recording(own_postgres: PostgresServer, folder: Path) -> None:
-    """What was committed before is there when the server is back, and is closed by recover."""
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_server_that_dies_while_recording(
+    own_postgres: PostgresServer,
+    folder: Path,
+    comes_back: bool,  # noqa: FBT001 - of a parameter
+) -> None:
+    """Recording goes on; its sound is there when the server is, or safe here, and it says how to send it."""
     own_postgres.create_database("clips")
-    phonobase = Program(own_postgres.url("clips"), folder)
+    url = own_postgres.url("clips")
+    phonobase = Program(url, folder)
     phonobase("db", "upgrade").ok()
-    process = phonobase.start("record", "--input", "tone", "--chunk", "0.2")
+    process = phonobase.start("record", "--input", "tone", "--chunk", "0.2", "--spool", "spool.db")
     while not any(recording.chunk_count > 1 for recording in phonobase.recordings()):
         assert process.poll() is None
 
     own_postgres.kill()
-    finished(process).failed("check that the server runs")
     phonobase("list").refused("check that the server runs")
-    own_postgres.start()
+    time.sleep(1)
+    if comes_back:
+        own_postgres.start()
+    process.terminate()
+    ended = finished(process)
 
-    assert phonobase.one().state is State.RECORDING
-    phonobase("recover").ok()
-    assert phonobase.one().state is State.INTERRUPTED
+    if comes_back:
+        ended.ok()
+    else:
+        ended.failed("kept in sqlite:///", "check that the server runs", "push URL")
+        own_postgres.start()
+        phonobase("--db", "sqlite:///spool.db", "push", url).ok()
+    recording = phonobase.one()
+    assert recording.state is State.COMPLETE
+    assert recording.seconds > 1
     phonobase("verify").ok()
 
 
