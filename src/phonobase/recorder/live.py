@@ -19,7 +19,7 @@ from phonobase.recorder.quantities import in_frames
 from phonobase.recorder.room import Room
 from phonobase.recorder.settings import DEFAULT_FLOOR_BYTES
 from phonobase.recorder.timeline import ClockStep, Loss, Sound, Timeline
-from phonobase.recorder.track import Hooks, Unheard
+from phonobase.recorder.track import DISK_FULL, Hooks, Unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -259,6 +259,8 @@ class LiveRecorder:
             if trouble is None:
                 _log.info("sound is stored again", extra={"source": source})
             else:
+                if trouble.cause == DISK_FULL:
+                    self._room.run_out()
                 said = {"source": source, "cause": trouble.cause, "detail": trouble.detail}
                 _log.error("sound cannot be stored", extra=said)
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 _MARGIN = 1.1
 """How much more than the floor there must be again, so that it does not go to and fro."""
 
+_LEAST_BYTES = 4 * 1024 * 1024
+"""How much there must be again at least, whatever the floor: a few chunks, and what the database needs."""
+
 
 class Room:
     """Knows whether there is more room than the floor; ``measure`` is called now and then.
@@ -32,5 +35,9 @@ class Room:
             StoreError: The archive does not say.
         """
         self.free_bytes = self._archive.room()
-        wanted = self.floor_bytes if self.suffices else self.floor_bytes * _MARGIN
-        self.suffices = self.free_bytes >= wanted
+        again = max(self.floor_bytes * _MARGIN, _LEAST_BYTES)
+        self.suffices = self.free_bytes >= (self.floor_bytes if self.suffices else again)
+
+    def run_out(self) -> None:
+        """Know that the disk took no more, until it was measured again."""
+        self.suffices = False

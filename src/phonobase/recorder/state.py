@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
@@ -230,19 +231,34 @@ class StateFolder:
 
 def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting: bool = False) -> None:
     """Replace a file whole: nobody reads half of it."""
+    text = json.dumps(dataclasses.asdict(said)).encode()
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(said), file)
+        with new.open("wb") as file:
+            file.write(text)
             if lasting:
                 file.flush()
                 os.fsync(file.fileno())
         new.replace(path)
-    except OSError:  # as of a full disk, of which a beginning must not take the last bytes
-        new.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        new.unlink(missing_ok=True)  # a beginning must not take the last bytes of a disk
+        if error.errno != errno.ENOSPC or lasting:
+            raise
+        _overwrite(path, text)
     if lasting:
         _keep_name(path.parent)
+
+
+def _overwrite(path: Path, text: bytes) -> None:
+    """Write over a file, in the room that it has: that its disk is full is just what must be told then.
+
+    Whoever reads it at the same moment may find nothing, and finds it a moment later.
+    """
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
+    finally:
+        os.close(descriptor)
 
 
 def _keep_name(folder: Path) -> None:

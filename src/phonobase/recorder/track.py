@@ -222,10 +222,14 @@ class Track:
     def _rise(self, failed: Unheard) -> bool:
         """List what was not stored, and go on, where the archive works again."""
         self._owed.append((failed, self.takes.next_us))
-        self._failed = None
-        if not self._try(self._pay):
+        try:
+            self._pay()
+        except StoreError:
+            # It stays one gap, however often this is tried.
+            self._owed.pop()
             self._retry_s = self._hooks.now_s() + _RETRY_S
             return False
+        self._failed = None
         while self._broken:
             self._hooks.on_broken(self._broken.popleft())
         self._hooks.on_trouble(None)

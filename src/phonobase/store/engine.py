@@ -30,6 +30,9 @@ _BUSY_TIMEOUT_MS = 60_000
 _CONNECT_TIMEOUT_S = 10
 _PAGE_BYTES = 16_384
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
+_WAL_PAGES = 256
+"""How long the write-ahead log becomes, about, before it goes into the file: meanwhile its sound takes room on
+the disk twice, and that must not be a large part of a small disk."""
 
 
 def create_engine(url: str | URL) -> Engine:
@@ -138,6 +141,7 @@ def _sqlite(url: URL) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
