@@ -31,8 +31,8 @@ _CONNECT_TIMEOUT_S = 10
 _PAGE_BYTES = 16_384
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _WAL_PAGES = 256
-"""How long the write-ahead log becomes, about, before it goes into the file: meanwhile its sound takes room on
-the disk twice, and that must not be a large part of a small disk."""
+"""How long the write-ahead log becomes, about, before it goes into the file: what is in it takes room on the
+disk twice then, and that must not be a large part of a small disk."""
 
 
 def create_engine(url: str | URL) -> Engine:
