@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingConflict
 from phonobase.store import sending
-from phonobase.store.engine import WRITES, plain_errors, shown
+from phonobase.store.engine import plain_errors, shown
 from phonobase.store.pusher import Pusher, Standing, Step
 from phonobase.store.shedding import may_leave, shed_gaps, shed_recording
 
@@ -243,31 +243,32 @@ class Feed:
 
     def _data_version(self) -> object:
         """Return what changes when somebody commits; always something new where that is not to be had."""
-        if self.spool.engine.dialect.name != "sqlite":
-            return object()
-        try:
-            if self._watch is None:
-                # To one connection that stays the pragma tells of the others' commits.
-                self._watch = self.spool.engine.raw_connection()
-            return self._watch.cursor().execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error as error:
-            raise DatabaseUnavailable(f"{shown(self.spool.engine)}: {error}; is the file there?") from error
+        return self._pragma("data_version") if self._is_sqlite else object()
 
     def _vacuum(self) -> None:
         """Give some of the room that became free back to the file system, but for what is soon used again."""
-        engine = self.spool.engine
-        if engine.dialect.name != "sqlite":
-            return
-        with plain_errors(engine), engine.connect().execution_options(**{WRITES: True}) as connection:
-            free, size = (
-                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                for name in ("freelist_count", "page_size")
-            )
-            too_many = free - _FREE_KEPT_BYTES // size
+        if self._is_sqlite:
+            too_many = self._pragma("freelist_count") - _FREE_KEPT_BYTES // self._pragma("page_size")
             if too_many > 0:
-                pages = min(too_many, _VACUUM_PAGES)
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({pages})").fetchall()
-                connection.commit()
+                self._pragma(f"incremental_vacuum({min(too_many, _VACUUM_PAGES)})")
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.spool.engine.dialect.name == "sqlite"
+
+    def _pragma(self, pragma: str) -> int:
+        """Run a pragma to its end and return its number, if it has one.
+
+        It needs the plain driver: the version is told to one connection that stays and is in no transaction,
+        and a vacuum moves a page for every row that is asked for, though its rows are empty.
+        """
+        try:
+            if self._watch is None:
+                self._watch = self.spool.engine.raw_connection()
+            rows = self._watch.cursor().execute(f"PRAGMA {pragma}").fetchall()
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(f"{shown(self.spool.engine)}: {error}; is the file there?") from error
+        return int(rows[0][0]) if rows and rows[0] else 0
 
 
 def _size(there: Extent | Step) -> tuple[int, int]:
