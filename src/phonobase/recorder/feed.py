@@ -250,25 +250,28 @@ class Feed:
         if self._is_sqlite:
             too_many = self._pragma("freelist_count") - _FREE_KEPT_BYTES // self._pragma("page_size")
             if too_many > 0:
-                self._pragma(f"incremental_vacuum({min(too_many, _VACUUM_PAGES)})")
+                self._pragma(f"incremental_vacuum({min(too_many, _VACUUM_PAGES)})", gives_rows=False)
 
     @property
     def _is_sqlite(self) -> bool:
         return self.spool.engine.dialect.name == "sqlite"
 
-    def _pragma(self, pragma: str) -> int:
-        """Run a pragma to its end and return its number, if it has one.
+    def _pragma(self, pragma: str, *, gives_rows: bool = True) -> int:
+        """Run a pragma and return its number, if it has one.
 
-        It needs the plain driver: the version is told to one connection that stays and is in no transaction,
-        and a vacuum moves a page for every row that is asked for, though its rows are empty.
+        It needs the plain driver: the version is told to one connection that stays and is in no transaction.
         """
         try:
             if self._watch is None:
                 self._watch = self.spool.engine.raw_connection()
-            rows = self._watch.cursor().execute(f"PRAGMA {pragma}").fetchall()
+            cursor = self._watch.cursor()
+            if not gives_rows:
+                # The driver takes one step of it, which is one page, unless it is a script.
+                cursor.executescript(f"PRAGMA {pragma};")
+                return 0
+            return int(cursor.execute(f"PRAGMA {pragma}").fetchone()[0])
         except sqlite3.Error as error:
             raise DatabaseUnavailable(f"{shown(self.spool.engine)}: {error}; is the file there?") from error
-        return int(rows[0][0]) if rows and rows[0] else 0
 
 
 def _size(there: Extent | Step) -> tuple[int, int]:
