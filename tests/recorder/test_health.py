@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from phonobase.recorder.alive import lives
 from phonobase.recorder.health import Health, examine
 from phonobase.recorder.state import Pause, StateFolder
-from phonobase.store.recover import recorder_facts
+from phonobase.store.recover import lives, recorder_facts
 from tests.recorder.statuses import NOW_US, SECOND_US, forwarding, said
 
 MINUTE_US = 60 * SECOND_US

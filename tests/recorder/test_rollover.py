@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phonobase import Archive, AudioFormat, SampleFormat
+from phonobase import Archive, AudioFormat, Recording, SampleFormat
 from phonobase.capture.block import Block
 from phonobase.recorder.live import LiveRecorder
 from phonobase.recorder.record import Recorder
 from phonobase.recorder.settings import SourceSettings
 from phonobase.recorder.state import StateFolder
-from phonobase.store.recording import Recording
 from tests.support.clock import SetClock
 from tests.support.prs import Frames, noise
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from phonobase.errors import PhonobaseError, StoreError
 from phonobase.recorder.child import Child
+from phonobase.recorder.every import every
 from phonobase.recorder.spool import needs_spool
 from phonobase.store.archive import Archive
 from phonobase.store.engine import shown
@@ -56,19 +56,10 @@ def _forwarder(url: str, local: Archive) -> Iterator[None]:
         [sys.executable, "-m", "phonobase", "--db", shown(local.engine), "push", "--follow"],
         environment={"PHONOBASE_PUSH_TO": url, "PHONOBASE_LOG_FORMAT": "quiet"},
     )
-    ended = threading.Event()
-
-    def tend() -> None:
-        while not ended.wait(_LOOK_S):
-            child.tend()
-
-    thread = threading.Thread(target=tend, name="phonobase-forwarder", daemon=True)
-    thread.start()
     try:
-        yield
+        with every(_LOOK_S, child.tend, "phonobase-forwarder"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         child.ask()
         while not child.over(_ENDING_S):
             time.sleep(_LOOK_S)

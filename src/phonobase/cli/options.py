@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +14,13 @@ from phonobase.recorder import quantities
 from phonobase.store.archive import Archive
 
 if TYPE_CHECKING:
-    _FractionType = click.ParamType[Fraction]
+    from collections.abc import Callable
+
+    _AnyType = click.ParamType[Any]
     _DatetimeType = click.ParamType[datetime]
     _PairType = click.ParamType[tuple[str, str]]
-    _IntType = click.ParamType[int]
-    _FloatType = click.ParamType[float]
 else:  # before click 8.2 the class takes no parameter
-    _FractionType = _DatetimeType = _PairType = _IntType = _FloatType = click.ParamType
+    _AnyType = _DatetimeType = _PairType = click.ParamType
 
 DEFAULT_DB = "sqlite:///phonobase.db"
 
@@ -47,81 +47,47 @@ class Settings:
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
-class Duration(_FractionType):
-    """Seconds as an exact fraction, from ``90``, ``1.5``, ``90s``, ``15m`` or ``1h``."""
+class Quantity(_AnyType):
+    """A quantity as people write it.
 
-    name = "duration"
+    Args:
+        name: What it is, for the help text.
+        parse: Returns it, or raises a ValueError that says how to write it.
+    """
 
-    def __init__(self, *, may_be_zero: bool = False) -> None:
-        self._may_be_zero = may_be_zero
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
     def convert(
         self,
         value: Any,
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> Fraction:
+    ) -> Any:
         """Parse it, or fail the call."""
-        if isinstance(value, Fraction):
+        if not isinstance(value, str):
             return value
         try:
-            return quantities.duration(str(value), may_be_zero=self._may_be_zero)
+            return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class Rollover(_IntType):
-    """How often a new recording begins, in whole seconds, from a duration."""
+DURATION = Quantity("duration", quantities.duration)
+"""Seconds as an exact fraction, from ``90``, ``1.5``, ``90s``, ``15m`` or ``1h``; more than none."""
 
-    name = "duration"
+DURATION_OR_NONE = Quantity("duration", partial(quantities.duration, may_be_zero=True))
+"""Likewise, and 0 is one."""
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Parse it, or fail the call."""
-        try:
-            return value if isinstance(value, int) else quantities.rollover(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+ROLLOVER = Quantity("duration", quantities.rollover)
+"""How often a new recording begins, in whole seconds."""
 
+SIZE = Quantity("size", quantities.size)
+"""Bytes, from ``4096``, ``256M`` or ``2GiB``."""
 
-class Size(_IntType):
-    """Bytes, from ``4096``, ``256M`` or ``2GiB``."""
-
-    name = "size"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Parse it, or fail the call."""
-        try:
-            return value if isinstance(value, int) else quantities.size(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class LevelBelowFullScale(_FloatType):
-    """Decibels below full scale, from ``-40`` or ``-40dBFS``."""
-
-    name = "level"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Parse it, or fail the call."""
-        try:
-            return value if isinstance(value, float) else quantities.level(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+LEVEL = Quantity("level", quantities.level)
+"""Decibels below full scale, from ``-40`` or ``-40dBFS``."""
 
 
 class Moment(_DatetimeType):

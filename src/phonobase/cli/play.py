@@ -8,17 +8,15 @@ from fractions import Fraction
 import click
 
 from phonobase.capture.speaker import Speaker
-from phonobase.cli.options import Duration, Settings, id_argument, pass_settings
+from phonobase.cli.options import DURATION, DURATION_OR_NONE, Settings, id_argument, pass_settings
 from phonobase.cli.output import progress_bar
 from phonobase.recorder.quantities import in_frames
 
 
 @click.command("play")
 @id_argument
-@click.option(
-    "--from", "start", type=Duration(may_be_zero=True), help="Where to begin.  [default: the beginning]"
-)
-@click.option("--duration", "length", type=Duration(), help="How long.  [default: to the end]")
+@click.option("--from", "start", type=DURATION_OR_NONE, help="Where to begin.  [default: the beginning]")
+@click.option("--duration", "length", type=DURATION, help="How long.  [default: to the end]")
 @click.option("--device", help="Which output: its number, its name or a part of that.")
 @pass_settings
 def command(

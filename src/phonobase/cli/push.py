@@ -12,7 +12,7 @@ from fractions import Fraction
 import click
 
 from phonobase.cli.logs import configure_as_told
-from phonobase.cli.options import Duration, Settings, pass_settings
+from phonobase.cli.options import DURATION_OR_NONE, Settings, pass_settings
 from phonobase.cli.output import counted, note, progress_bar, size
 from phonobase.errors import PhonobaseError
 from phonobase.recorder.forward import Forwarder, Pace
@@ -28,7 +28,7 @@ from phonobase.store.push import extents, push
 @click.option("--follow", is_flag=True, help="Go on: forward what is recorded, and make room here.")
 @click.option(
     "--grace",
-    type=Duration(may_be_zero=True),
+    type=DURATION_OR_NONE,
     default=Fraction(3600),
     show_default="1h",
     help="With --follow: how long what was forwarded stays here.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,11 @@ import click
 from phonobase.cli.forwarding import forwarded
 from phonobase.cli.meter import Meter
 from phonobase.cli.options import (
-    Duration,
-    LevelBelowFullScale,
-    Rollover,
-    Size,
+    DURATION,
+    DURATION_OR_NONE,
+    LEVEL,
+    ROLLOVER,
+    SIZE,
     dtype_option,
     encoding_option,
     external_id_option,
@@ -27,6 +27,7 @@ from phonobase.cli.options import (
     title_option,
 )
 from phonobase.cli.output import counted, duration, note, size
+from phonobase.cli.stopping import on_signals
 from phonobase.errors import PhonobaseError, StorageFull
 from phonobase.recorder.inputs import DEFAULT_CHANNELS, DEFAULT_RATE, is_live, open_input
 from phonobase.recorder.live import LiveRecorder
@@ -39,7 +40,7 @@ from phonobase.store.engine import shown
 from phonobase.store.recording import new_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from phonobase.capture.block import Input
@@ -53,7 +54,7 @@ _NOTHING = "nothing was heard, so nothing was stored"
 
 @click.command("record")
 @source_option
-@click.option("--duration", "length", type=Duration(), help="How long.  [default: until Ctrl-C or the end]")
+@click.option("--duration", "length", type=DURATION, help="How long.  [default: until Ctrl-C or the end]")
 @click.option(
     "--input",
     "kind",
@@ -69,23 +70,23 @@ _NOTHING = "nothing was heard, so nothing was stored"
 @click.option("--channels", type=int, help=f"How many.  [default: {DEFAULT_CHANNELS}]")
 @dtype_option
 @encoding_option
-@click.option("--chunk", type=Duration(), default="2s", show_default=True, help="How much to commit at once.")
+@click.option("--chunk", type=DURATION, default="2s", show_default=True, help="How much to commit at once.")
 @click.option(
     "--rollover",
-    type=Rollover(),
+    type=ROLLOVER,
     help="Begin new recordings so often since midnight UTC: with 1h, at full hours.",
 )
-@click.option("--trigger", type=LevelBelowFullScale(), help="Record only what is louder, as -40dBFS.")
+@click.option("--trigger", type=LEVEL, help="Record only what is louder, as -40dBFS.")
 @click.option(
     "--pre-roll",
-    type=Duration(may_be_zero=True),
+    type=DURATION_OR_NONE,
     default="2s",
     show_default=True,
     help="With --trigger: how much before it is recorded too.",
 )
 @click.option(
     "--hang",
-    type=Duration(),
+    type=DURATION,
     default="5s",
     show_default=True,
     help="With --trigger: how long to go on when it is quiet again.",
@@ -108,7 +109,7 @@ _NOTHING = "nothing was heard, so nothing was stored"
 @click.option(
     "--floor",
     "floor_bytes",
-    type=Size(),
+    type=SIZE,
     default=f"{DEFAULT_FLOOR_BYTES // 1024**2}MiB",
     show_default=True,
     help="Room on the disk below which nothing more is recorded.",
@@ -182,7 +183,7 @@ def command(
             )
             _announce(source, input_, archive)
             try:
-                with _stopping_on_signals(recorder.stop), meter:
+                with on_signals(_stopping(recorder.stop)), meter:
                     recorder.run()
             finally:
                 said.at_the_end(recorder, input_.format)
@@ -230,7 +231,7 @@ def _record_waiting(
         recorder = Recorder(archive, input_, settings, frame_count, meter.show)
         _announce(settings.name, input_, archive)
         try:
-            with _stopping_on_signals(input_.stop), meter:
+            with on_signals(_stopping(input_.stop)), meter:
                 recorder.run()
         finally:
             for recording in recorder.recordings:
@@ -292,27 +293,12 @@ def _say_open(ids: Sequence[UUID]) -> None:
         note(f"left open, with what was committed: {recording_id.hex}; close it: phonobase recover")
 
 
-@contextlib.contextmanager
-def _stopping_on_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and a closed terminal end the sound, so that what was heard is stored.
+def _stopping(stop: Callable[[], None]) -> Callable[[bool], None]:
+    """End the sound, so that what was heard is stored; asked again, leave what could not be."""
 
-    Asked a second time, the program ends at once, and leaves what it could not store.
-    """
-    asked: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        if asked:
+    def heed(again: bool) -> None:
+        if again:
             raise KeyboardInterrupt
-        asked.append(number)
-        end()
+        stop()
 
-    before = {
-        number: signal.signal(number, stop)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and shells without job control
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return heed

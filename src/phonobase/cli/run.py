@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import stat
 import threading
 from pathlib import Path
@@ -17,8 +15,10 @@ from phonobase.capture.clock import SYSTEM_CLOCK
 from phonobase.cli.logs import asked_format, log_format_option
 from phonobase.cli.options import pass_settings
 from phonobase.cli.output import counted
+from phonobase.cli.stopping import on_signals
 from phonobase.recorder.child import SUPERVISED
 from phonobase.recorder.config import read_service
+from phonobase.recorder.every import every
 from phonobase.recorder.heartbeat import Heartbeat
 from phonobase.recorder.inputs import open_input
 from phonobase.recorder.live import LiveRecorder
@@ -31,7 +31,7 @@ from phonobase.recorder.state import StateFolder
 from phonobase.recorder.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from phonobase.cli.options import Settings
     from phonobase.recorder.config import Service
@@ -81,7 +81,7 @@ def _supervise(service: Service, log_format: str) -> None:
         forwarding=needs_spool(service.archive),
         log_format=log_format,
     )
-    with _on_signals(lambda _again: supervisor.stop()):
+    with on_signals(lambda _again: supervisor.stop()):
         supervisor.run()
 
 
@@ -103,8 +103,11 @@ def _record(service: Service, input_: ServiceInput) -> None:
                 raise KeyboardInterrupt
             recorder.stop()
 
+        # Where systemd started this process itself, it is told how recording does.
+        names = [source.name for source in input_.sources]
+        heartbeat = Heartbeat(state, names, SYSTEM_CLOCK, Notifier())
         _watch_supervisor(recorder.stop)
-        with _on_signals(stop), _beating(state, input_):
+        with on_signals(stop), every(_BEAT_S, heartbeat.beat, "phonobase-systemd"):
             recorder.run()
 
 
@@ -113,27 +116,6 @@ def _load_detectors(input_: ServiceInput) -> None:
     for source in input_.sources:
         if source.trigger is not None and isinstance(source.trigger.detector, Detector):
             source.trigger.detector.load()
-
-
-@contextlib.contextmanager
-def _on_signals(stop: Callable[[bool], None]) -> Iterator[None]:
-    """Call a function on Ctrl-C, SIGTERM and a closed terminal; it is told whether it was called before."""
-    asked: list[int] = []
-
-    def heed(number: int, _frame: object) -> None:
-        asked.append(number)
-        stop(len(asked) > 1)
-
-    before = {
-        number: signal.signal(number, heed)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and shells without job control
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch_supervisor(stop: Callable[[], None]) -> None:
@@ -148,22 +130,3 @@ def _watch_supervisor(stop: Callable[[], None]) -> None:
         stop()
 
     threading.Thread(target=wait, name="phonobase-supervisor", daemon=True).start()
-
-
-@contextlib.contextmanager
-def _beating(state: StateFolder, input_: ServiceInput) -> Iterator[None]:
-    """Tell systemd how recording is doing, where systemd started this process itself."""
-    heartbeat = Heartbeat(state, [source.name for source in input_.sources], SYSTEM_CLOCK, Notifier())
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(_BEAT_S):
-            heartbeat.beat()
-
-    thread = threading.Thread(target=beat, name="phonobase-systemd", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something is done step by step."""
+"""Ctrl-C, SIGTERM and a closed terminal."""
 
 from __future__ import annotations
 
@@ -19,19 +19,36 @@ def stopping_between_steps() -> Iterator[Callable[[], None]]:
     """
     asked = False
 
-    def ask(*_: object) -> None:
+    def ask(again: bool) -> None:
         nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
         asked = True
+        if again:
+            raise KeyboardInterrupt
 
     def step() -> None:
         if asked:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with on_signals(ask):
         yield step
+
+
+@contextmanager
+def on_signals(heed: Callable[[bool], None]) -> Iterator[None]:
+    """Call a function where somebody wants an end; it is told whether it was called before."""
+    asked: list[int] = []
+
+    def call(number: int, _frame: object) -> None:
+        asked.append(number)
+        heed(len(asked) > 1)
+
+    before = {
+        number: signal.signal(number, call)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and shells without job control
+    }
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

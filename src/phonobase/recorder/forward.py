@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from phonobase.capture.clock import SYSTEM_CLOCK, Clock
 from phonobase.errors import PhonobaseError
+from phonobase.recorder.every import every
 from phonobase.recorder.feed import Feed
 from phonobase.recorder.patience import Patience
 from phonobase.recorder.state import ForwarderStatus, StateFolder
@@ -120,7 +121,7 @@ class Forwarder:
         """Forward until asked to stop."""
         with self._only_one() as alone:
             if alone:
-                with self._saying():
+                with every(_SAY_S, self._say, "phonobase-forwarder-status"):
                     self._forward()
 
     def _forward(self) -> None:
@@ -226,30 +227,15 @@ class Forwarder:
             conflicts=[conflict for feed in self._feeds for conflict in feed.conflicts],
         )
 
-    @contextlib.contextmanager
-    def _saying(self) -> Iterator[None]:
-        """Say every second how it is doing, also while the archive keeps everything waiting."""
-        ended = threading.Event()
-
-        def say() -> None:
-            over = False
-            while not over:
-                over = ended.wait(_SAY_S)
-                status = replace(self._status, updated_us=self._clock.wall_us())
-                waiting_s = self._patience.waiting_s
-                if waiting_s > _SLOW_S:
-                    detail = f"it has not answered for {waiting_s:.0f} s"
-                    status = replace(status, state=WAITING, detail=detail)
-                with contextlib.suppress(OSError):  # a full disk does not end forwarding
-                    self._state.say_forwarder(status)
-
-        thread = threading.Thread(target=say, name="phonobase-forwarder-status", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+    def _say(self) -> None:
+        """Say how it is doing, also while the archive keeps everything waiting."""
+        status = replace(self._status, updated_us=self._clock.wall_us())
+        waiting_s = self._patience.waiting_s
+        if waiting_s > _SLOW_S:
+            detail = f"it has not answered for {waiting_s:.0f} s"
+            status = replace(status, state=WAITING, detail=detail)
+        with contextlib.suppress(OSError):  # a full disk does not end forwarding
+            self._state.say_forwarder(status)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phonobase.recorder.alive import lives
+from phonobase.store.recover import lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

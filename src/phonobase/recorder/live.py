@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from phonobase.audio.level import Level
 from phonobase.capture.clock import SYSTEM_CLOCK
 from phonobase.errors import CaptureError, StoreError
 from phonobase.recorder.closer import Closer
+from phonobase.recorder.every import every
 from phonobase.recorder.lane import Lane
 from phonobase.recorder.past import left_open, unheard_since
 from phonobase.recorder.quantities import in_frames
@@ -121,7 +121,7 @@ class LiveRecorder:
             self._closer = Closer(self._archive, self._on_recording)
             for lane in self._lanes:
                 self._begin(lane)
-            stack.enter_context(self._beating())
+            stack.enter_context(every(_BEAT_S, self._beat, "phonobase-heartbeat"))
             self._record_until_the_end()
             for lane in self._lanes:
                 lane.finish()
@@ -232,27 +232,12 @@ class LiveRecorder:
         while not self._is_over() and self._clock.elapsed_ns() < due_ns:
             self._clock.sleep(_SLICE_S)
 
-    @contextlib.contextmanager
-    def _beating(self) -> Iterator[None]:
-        """Say every second how each source is doing, whatever recording waits for."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(_BEAT_S):
-                with contextlib.suppress(StoreError):  # whoever writes to it finds out
-                    self._room.measure()
-                for lane in self._lanes:
-                    lane.say()
-
-        thread = threading.Thread(target=beat, name="phonobase-heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            for lane in self._lanes:
-                lane.say()
+    def _beat(self) -> None:
+        """Say how each source is doing, whatever recording waits for."""
+        with contextlib.suppress(StoreError):  # whoever writes to it finds out
+            self._room.measure()
+        for lane in self._lanes:
+            lane.say()
 
     def _hooks(self, source: str) -> Hooks:
         def on_trouble(trouble: Unheard | None) -> None:

@@ -45,7 +45,7 @@ def may_be_live(recording: Recording, now: datetime | None = None) -> bool:
     pid, process = recording.capture.get("pid"), str(recording.capture.get("process"))
     here = recording.capture.get("host") == platform.node() and process.startswith(_world())
     if here and isinstance(pid, int):
-        return process == _birth(pid)
+        return bool(lives(pid, process))
     return (now or datetime.now(UTC)) - recording.committed_at < SILENT_FOR
 
 
@@ -108,6 +108,16 @@ def closing(stored: StoredChunks) -> Closing:
         comments(recording),
     )
     return Closing(header, sha256.digest(), level)
+
+
+def lives(pid: int, process: str | None) -> bool | None:
+    """Return whether the process of this number is still the one of which recorder_facts() told.
+
+    None, where that cannot be known: it is in another container, or the system does not tell.
+    """
+    if process is None or not process.startswith(_world()):
+        return None
+    return process == _birth(pid)
 
 
 def _birth(pid: int) -> str | None:
