@@ -9,7 +9,7 @@ import pytest
 
 from phonobase.recorder.state import StateFolder
 from tests.cli.services import committed, running, written
-from tests.recorder.statuses import said
+from tests.service.statuses import said
 
 if TYPE_CHECKING:
     from tests.cli.program import Program

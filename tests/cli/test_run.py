@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from phonobase.recorder.config import read_service
+from phonobase.service.config import read_service
 from tests.cli.program import PATIENCE_S, finished
 from tests.cli.services import committed, running, written
 from tests.docs.pages import ROOT

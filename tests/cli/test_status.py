@@ -10,7 +10,7 @@ import pytest
 from phonobase import Archive
 from phonobase.recorder.state import Pause, StateFolder
 from tests.cli.services import written
-from tests.recorder.statuses import forwarding, said
+from tests.service.statuses import forwarding, said
 
 if TYPE_CHECKING:
     from tests.cli.program import Program

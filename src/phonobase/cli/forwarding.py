@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from phonobase.errors import PhonobaseError, StoreError
-from phonobase.recorder.child import Child
 from phonobase.recorder.every import every
 from phonobase.recorder.spool import needs_spool
+from phonobase.service.child import Child
 from phonobase.store.archive import Archive
 from phonobase.store.engine import shown
 from phonobase.store.push import push

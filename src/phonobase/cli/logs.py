@@ -7,7 +7,7 @@ import os
 
 import click
 
-from phonobase.recorder.logs import FORMATS, configure
+from phonobase.service.logs import FORMATS, configure
 
 VARIABLE = "PHONOBASE_LOG_FORMAT"
 

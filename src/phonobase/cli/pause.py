@@ -13,14 +13,14 @@ from phonobase.cli.options import Settings, pass_settings
 from phonobase.cli.output import note
 from phonobase.cli.place import find_place, service_option, spool_option
 from phonobase.errors import RecorderError
-from phonobase.recorder.health import examine
 from phonobase.recorder.state import Pause
+from phonobase.service.health import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from phonobase.cli.place import Place
-    from phonobase.recorder.health import SourceHealth
+    from phonobase.service.health import SourceHealth
 
 _PATIENCE_S = 3.0
 _LOOK_S = 0.02

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from phonobase.cli.options import Settings
-from phonobase.recorder.config import read_service
 from phonobase.recorder.local import local_file
 from phonobase.recorder.spool import needs_spool
 from phonobase.recorder.state import StateFolder
+from phonobase.service.config import read_service
 
 service_option = click.option(
     "--service",

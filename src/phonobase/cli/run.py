@@ -16,26 +16,26 @@ from phonobase.cli.logs import asked_format, log_format_option
 from phonobase.cli.options import pass_settings
 from phonobase.cli.output import counted
 from phonobase.cli.stopping import on_signals
-from phonobase.recorder.child import SUPERVISED
-from phonobase.recorder.config import read_service
 from phonobase.recorder.every import every
-from phonobase.recorder.heartbeat import Heartbeat
 from phonobase.recorder.inputs import open_input
 from phonobase.recorder.live import LiveRecorder
 from phonobase.recorder.local import local_archive, local_file
-from phonobase.recorder.logs import configure
-from phonobase.recorder.notify import Notifier
-from phonobase.recorder.sources import Detector
 from phonobase.recorder.spool import needs_spool
 from phonobase.recorder.state import StateFolder
-from phonobase.recorder.supervisor import Supervisor
+from phonobase.service.child import SUPERVISED
+from phonobase.service.config import read_service
+from phonobase.service.heartbeat import Heartbeat
+from phonobase.service.logs import configure
+from phonobase.service.notify import Notifier
+from phonobase.service.sources import Detector
+from phonobase.service.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from phonobase.cli.options import Settings
-    from phonobase.recorder.config import Service
-    from phonobase.recorder.sources import ServiceInput
+    from phonobase.service.config import Service
+    from phonobase.service.sources import ServiceInput
 
 _BEAT_S = 1.0
 _log = logging.getLogger("phonobase.service")

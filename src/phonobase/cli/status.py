@@ -16,8 +16,8 @@ from phonobase.cli.options import Settings, json_option, pass_settings
 from phonobase.cli.output import note, print_json, print_table, printable, size
 from phonobase.cli.place import find_place, service_option, spool_option
 from phonobase.errors import RecorderError, StoreError
-from phonobase.recorder.health import HEARING, examine
-from phonobase.recorder.metrics import RecorderMetrics
+from phonobase.service.health import HEARING, examine
+from phonobase.service.metrics import RecorderMetrics
 from phonobase.store.archive import Archive
 from phonobase.store.columns import from_us
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from phonobase.cli.place import Place
-    from phonobase.recorder.health import Health, SourceHealth
     from phonobase.recorder.state import SourceStatus
+    from phonobase.service.health import Health, SourceHealth
 
 _HEADS = ("SOURCE", "STATE", "FOR", "HEARD", "LEVEL", "COMMITTED", "DRIFT", "GAPS TODAY")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400

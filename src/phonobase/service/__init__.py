@@ -1,0 +1,1 @@
+"""Services: many recorders, kept running, watched and told of."""
