@@ -56,18 +56,3 @@ def forwarding(**changes: Any) -> ForwarderStatus:  # noqa: ANN401 - fields of a
         backlog_bytes=100_000,
     )
     return replace(status, **changes)
-
-
-class StandingClock:
-    """A clock that goes on only when it is told to."""
-
-    def __init__(self) -> None:
-        self.us = NOW_US
-
-    def wall_us(self) -> int:
-        """Returns the time that was set."""
-        return self.us
-
-    def elapsed_ns(self) -> int:
-        """Returns the same, as nanoseconds."""
-        return self.us * 1000

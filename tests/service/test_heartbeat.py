@@ -9,7 +9,8 @@ import pytest
 from phonobase.recorder.state import StateFolder
 from phonobase.service.heartbeat import READY_AFTER_S, Heartbeat
 from phonobase.service.notify import Notifier
-from tests.service.statuses import NOW_US, SECOND_US, StandingClock, forwarding, said
+from tests.service.statuses import NOW_US, SECOND_US, forwarding, said
+from tests.support.clock import SetClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ class Service:
     """A heartbeat, and the recorders that it listens to."""
 
     def __init__(self, folder: Path, systemd: Systemd, *sources: str, forwarding: bool = False) -> None:
-        self.clock = StandingClock()
+        self.clock = SetClock(NOW_US)
         self.state = StateFolder(folder / "spool.db")
         self.seconds = 0.0
         self._systemd = systemd
@@ -67,7 +68,7 @@ class Service:
 
     def say(self, source: str, frames: int, state: str = "recording") -> None:
         """Has a recorder say how many frames it heard."""
-        now_us = self.clock.us
+        now_us = self.clock.now_us
         self.state.say(
             said(
                 source,
@@ -81,7 +82,7 @@ class Service:
 
     def beat(self) -> list[str]:
         """Lets a second pass and returns what systemd was told in it, but for the line about how it is."""
-        self.clock.us += SECOND_US
+        self.clock.pass_us(SECOND_US)
         self.seconds += 1
         self._heartbeat.beat()
         return [line for line in self._systemd.told() if not line.startswith("STATUS=")]
@@ -158,7 +159,7 @@ def test_the_status_line(tmp_path: Path, systemd: Systemd) -> None:
     heartbeat = Heartbeat(
         StateFolder(tmp_path / "spool.db"),
         ["a", "b"],
-        StandingClock(),
+        SetClock(NOW_US),
         Notifier({"NOTIFY_SOCKET": systemd.address}),
         forwarding=True,
     )

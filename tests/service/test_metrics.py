@@ -13,7 +13,8 @@ from phonobase.errors import RecorderError
 from phonobase.recorder.state import Pause, StateFolder
 from phonobase.service.metrics import RecorderMetrics
 from tests.docs.pages import blocks, text
-from tests.service.statuses import NOW_US, SECOND_US, StandingClock, forwarding, said
+from tests.service.statuses import NOW_US, SECOND_US, forwarding, said
+from tests.support.clock import SetClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def _values(text: str) -> dict[tuple[str, str | None], float]:
 
 def test_what_prometheus_reads(state: StateFolder) -> None:
     """Every fact that an alarm may be built on is there, in seconds and bytes."""
-    values = _values(RecorderMetrics(state, StandingClock(), restarts=lambda: {"a": 2}).text())
+    values = _values(RecorderMetrics(state, SetClock(NOW_US), restarts=lambda: {"a": 2}).text())
 
     a = 'a "quoted" name'
     assert values["phonobase_source_well", a] == 1
@@ -66,7 +67,7 @@ def test_what_prometheus_reads(state: StateFolder) -> None:
 
 def test_the_metrics_that_are_documented(state: StateFolder) -> None:
     """Every metric has its name in the page on operating, and every name in its alarms is a metric."""
-    metrics = RecorderMetrics(state, StandingClock(), restarts=lambda: {"a": 2})
+    metrics = RecorderMetrics(state, SetClock(NOW_US), restarts=lambda: {"a": 2})
     names = {name for name, _ in _values(metrics.text())}
     alarms = "".join(block.code for block in blocks("docs/operate.md", "yaml"))
     page = text("docs/operate.md")
@@ -78,20 +79,20 @@ def test_the_metrics_that_are_documented(state: StateFolder) -> None:
 
 def test_the_state_is_a_label(state: StateFolder) -> None:
     """A query can ask for the sources in a state."""
-    text = RecorderMetrics(state, StandingClock()).text()
+    text = RecorderMetrics(state, SetClock(NOW_US)).text()
 
     assert 'phonobase_source_state{source="b",state="device-lost"} 1.0' in text.splitlines()
 
 
 def test_nobody_recorded_yet(tmp_path: Path) -> None:
     """Before the first recorder there is nothing to tell, and nothing fails."""
-    assert _values(RecorderMetrics(StateFolder(tmp_path / "spool.db"), StandingClock()).text()) == {}
+    assert _values(RecorderMetrics(StateFolder(tmp_path / "spool.db"), SetClock(NOW_US)).text()) == {}
 
 
 def test_a_service_that_has_not_begun(tmp_path: Path) -> None:
     """Sources of a service that never spoke are not well, so that an alarm can tell."""
     metrics = RecorderMetrics(
-        StateFolder(tmp_path / "s.db"), StandingClock(), expected=["a"], forwarding=True
+        StateFolder(tmp_path / "s.db"), SetClock(NOW_US), expected=["a"], forwarding=True
     )
 
     values = _values(metrics.text())
@@ -104,7 +105,7 @@ def test_over_http(state: StateFolder) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    metrics = RecorderMetrics(state, StandingClock())
+    metrics = RecorderMetrics(state, SetClock(NOW_US))
     metrics.serve("127.0.0.1", port)
 
     def fetched() -> float:
@@ -120,7 +121,7 @@ def test_over_http(state: StateFolder) -> None:
 
 def test_in_a_file(state: StateFolder, tmp_path: Path) -> None:
     """The text file holds the same, and nothing is left beside it."""
-    metrics = RecorderMetrics(state, StandingClock())
+    metrics = RecorderMetrics(state, SetClock(NOW_US))
     path = tmp_path / "out" / "phonobase.prom"
     path.parent.mkdir()
 
