@@ -152,6 +152,7 @@ class Service:
         ends = time.monotonic() + patience_s
         while not (found := true()):
             assert time.monotonic() < ends, self.log()[-5000:]
+            assert self._supervisor is None or self._supervisor.poll() is None, self.log()[-5000:]
             time.sleep(0.05)
         return found
 
