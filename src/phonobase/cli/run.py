@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -32,6 +33,7 @@ from phonobase.service.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from phonobase.cli.options import Settings
     from phonobase.service.config import Service
@@ -103,12 +105,18 @@ def _record(service: Service, input_: ServiceInput) -> None:
                 raise KeyboardInterrupt
             recorder.stop()
 
-        # Where systemd started this process itself, it is told how recording does.
-        names = [source.name for source in input_.sources]
-        heartbeat = Heartbeat(state, names, SYSTEM_CLOCK, Notifier())
         _watch_supervisor(recorder.stop)
-        with on_signals(stop), every(_BEAT_S, heartbeat.beat, "phonobase-systemd"):
+        with on_signals(stop), _telling_systemd(state, input_):
             recorder.run()
+
+
+def _telling_systemd(state: StateFolder, input_: ServiceInput) -> AbstractContextManager[None]:
+    """Tell systemd how recording does, where systemd started this process itself."""
+    notifier = Notifier()
+    if not notifier.is_heard:
+        return contextlib.nullcontext()
+    names = [source.name for source in input_.sources]
+    return every(_BEAT_S, Heartbeat(state, names, SYSTEM_CLOCK, notifier).beat, "phonobase-systemd")
 
 
 def _load_detectors(input_: ServiceInput) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from phonobase.capture.device import DeviceInput
 from phonobase.capture.file import FileInput
 from phonobase.capture.pace import paced
 from phonobase.capture.pipe import PipeInput
 from phonobase.capture.tone import ToneInput
-from phonobase.errors import DeviceUnavailable, UnsupportedFormat
+from phonobase.errors import UnsupportedFormat
 from phonobase.pcm import AudioFormat, SampleFormat
+from phonobase.recorder.plugin import PluginInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from phonobase.capture.block import Input
     from phonobase.recorder.settings import InputSettings
 
@@ -43,7 +41,7 @@ def open_input(settings: InputSettings) -> Input:
         device = settings.device
         return DeviceInput(_asked(settings), int(device) if device and device.isdecimal() else device)
     if settings.kind.startswith(_PLUGIN):
-        return _plugin(settings.kind.removeprefix(_PLUGIN), _asked(settings))
+        return PluginInput(settings.kind.removeprefix(_PLUGIN), _asked(settings))
     opened = _open_without_time(settings)
     return paced(opened) if is_live(settings) else opened
 
@@ -76,15 +74,3 @@ def _asked(settings: InputSettings) -> AudioFormat:
         DEFAULT_CHANNELS if settings.channels is None else settings.channels,
         SampleFormat(settings.dtype or DEFAULT_DTYPE),
     )
-
-
-def _plugin(name: str, asked: AudioFormat) -> Input:
-    """Return what a function of somebody else's makes: it is called with the format that is asked for."""
-    module, _, function = name.partition(":")
-    try:
-        make = cast("Callable[[AudioFormat], Input]", getattr(importlib.import_module(module), function))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise DeviceUnavailable(
-            f"there is no input {_PLUGIN}{name} ({error}); write {_PLUGIN}MODULE:FUNCTION"
-        ) from None
-    return make(asked)

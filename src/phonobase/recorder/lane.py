@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phonobase.audio.level import Level
 from phonobase.errors import DeviceUnavailable, StoreError, UnsupportedFormat
 from phonobase.recorder.gate import Gate
+from phonobase.recorder.numbers import numbers_only
 from phonobase.recorder.pulse import RECORDING, STOPPED, Pulse
 from phonobase.recorder.timeline import Loss, Sound
 from phonobase.recorder.track import Track, Unheard
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from phonobase.audio.level import Level
     from phonobase.capture.clock import Clock
     from phonobase.pcm import AudioFormat, Frames
     from phonobase.recorder.room import Room
@@ -148,8 +149,18 @@ class Lane:
         return self._track
 
     def _hear(self, sound: Sound) -> Level:
-        track = self._opened
         mine = replace(sound, frames=self._my_channels(sound))
+        level = Level()
+        for part in numbers_only(mine, self._opened.format):
+            if isinstance(part, Sound):
+                level += self._hear_numbers(part)
+            else:
+                self._shut_gate()
+                self._opened.miss(part)
+        return level
+
+    def _hear_numbers(self, mine: Sound) -> Level:
+        track = self._opened
         level = self._pulse.hear(mine, track.format)
         pause = self._folder.paused(self.settings.name)
         if pause is not None:

@@ -111,7 +111,8 @@ def examine(
             named all that were ever recorded here, and those that were stopped on purpose are well.
         forwarding: Whether a forwarder must be there.
     """
-    said = {status.source: status for status in state.sources()}
+    found = map(state.said, expected) if expected else state.sources()
+    said = {status.source: status for status in found if status}
     sources = tuple(
         _source(name, said.get(name), state.paused(name), now_us, expected=bool(expected))
         for name in sorted(expected or said)

@@ -29,6 +29,11 @@ class Notifier:
         self.watchdog_s: float | None = int(microseconds) / 1e6 if microseconds.isdecimal() and mine else None
         """How long systemd waits for ``WATCHDOG=1`` before it ends this process; None, where it does not."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether systemd started this process, and wants to be told."""
+        return bool(self._address)
+
     def say(self, **facts: object) -> None:
         """Tell systemd something, as ``READY=1``.
 
