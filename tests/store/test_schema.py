@@ -437,3 +437,8 @@ def _definitions(url: str) -> list[str]:
             " FROM pg_attribute WHERE attrelid::regclass::text LIKE 'phono%' AND attnum > 0 ORDER BY 1, 2"
         ),
     ]
+
+
+def test_the_program_needs_the_newest_revision() -> None:
+    """The revision that is written in the program is the last that stands in migrations."""
+    assert schema.head() == schema._scripts().get_current_head()
