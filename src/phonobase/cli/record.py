@@ -187,6 +187,8 @@ def command(
                     recorder.run()
             finally:
                 said.at_the_end(recorder, input_.format)
+            if said.nothing(recorder):
+                raise PhonobaseError(_NOTHING)
 
 
 class _Inputs:
@@ -255,17 +257,15 @@ class _Said:
             _say(recording)
 
     def at_the_end(self, recorder: LiveRecorder, form: AudioFormat) -> None:
-        """Tell what else there is to know when all has ended.
-
-        Raises:
-            PhonobaseError: Nothing was recorded.
-        """
+        """Tell what else there is to know when all has ended, well or not."""
         _say_open(recorder.left_open)
         if recorder.frames_lost:
             lost = duration(recorder.frames_lost / form.sample_rate)
             note(f"{lost} of the sound were lost, and are silence there: phonobase gaps")
-        if not self._count and not recorder.left_open:
-            raise PhonobaseError(_NOTHING)
+
+    def nothing(self, recorder: LiveRecorder) -> bool:
+        """Return whether nothing was recorded."""
+        return not self._count and not recorder.left_open
 
 
 def _announce(source: str, input_: Input, archive: Archive) -> None:

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from phonobase.errors import RecorderRunning
+from phonobase.errors import RecorderError, RecorderRunning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,8 +156,11 @@ class StateFolder:
 
         Raises:
             RecorderRunning: Another one is at it.
+            RecorderError: The folder cannot be written to.
         """
-        with self._file(source, "lock", make=True).open("a+", encoding="utf-8") as file:
+        with self._writable():
+            file = self._file(source, "lock", make=True).open("a+", encoding="utf-8")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -166,19 +169,29 @@ class StateFolder:
                 raise RecorderRunning(
                     f"{source} is being recorded already, by process {pid}; stop that, or name another source"
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with contextlib.suppress(OSError):  # of a full disk; the number is only for people
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             self._clear_away(source)
             yield
 
     def pause(self, pause: Pause) -> None:
-        """Ask for a source not to be heard, now and after a restart, until it is resumed."""
-        _write(self._file(pause.source, "pause.json", make=True), pause, lasting=True)
+        """Ask for a source not to be heard, now and after a restart, until it is resumed.
+
+        Raises:
+            RecorderError: The folder cannot be written to.
+        """
+        with self._writable():
+            _write(self._file(pause.source, "pause.json", make=True), pause, lasting=True)
 
     def resume(self, source: str) -> None:
-        """Ask for a source to be heard again."""
-        self._file(source, "pause.json").unlink(missing_ok=True)
+        """Ask for a source to be heard again.
+
+        Raises:
+            RecorderError: The folder cannot be written to.
+        """
+        with self._writable():
+            self._file(source, "pause.json").unlink(missing_ok=True)
 
     def paused(self, source: str) -> Pause | None:
         """Return what was asked by ``pause``."""
@@ -215,6 +228,15 @@ class StateFolder:
     def forwarder(self) -> ForwarderStatus | None:
         """Return what the forwarder said last."""
         return _read(self.path / _FORWARDER, ForwarderStatus)
+
+    @contextlib.contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecorderError(
+                f"{self.path}: {error.strerror}; make it a folder that this user may write to"
+            ) from error
 
     def _file(self, source: str, kind: str, *, make: bool = False) -> Path:
         if make:  # whoever only reads leaves nothing behind
