@@ -167,7 +167,7 @@ def command(
         if not is_live(asked):
             _record_waiting(program, input_, settings, length)
             return
-        with local_archive(program.db, spool) as (archive, folder), forwarded(program.db, archive):
+        with local_archive(program.db, spool) as (archive, folder), forwarded(program.db, spool, archive):
             _refuse_without_room(archive, floor_bytes)
             meter = Meter(source, input_.format)
             said = _Said(meter)

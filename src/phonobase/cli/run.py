@@ -29,7 +29,6 @@ from phonobase.service.heartbeat import Heartbeat
 from phonobase.service.logs import configure
 from phonobase.service.notify import Notifier
 from phonobase.service.sources import Detector
-from phonobase.service.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +74,9 @@ def _check(service: Service) -> None:
 
 
 def _supervise(service: Service, log_format: str) -> None:
+    # Here, because a recorder, which starts often and must start fast, has no need of it.
+    from phonobase.service.supervisor import Supervisor  # noqa: PLC0415
+
     local = local_file(service.archive, service.spool)
     supervisor = Supervisor(
         service,

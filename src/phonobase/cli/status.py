@@ -17,7 +17,6 @@ from phonobase.cli.output import note, print_json, print_table, printable, size
 from phonobase.cli.place import find_place, service_option, spool_option
 from phonobase.errors import RecorderError, StoreError
 from phonobase.service.health import HEARING, examine
-from phonobase.service.metrics import RecorderMetrics
 from phonobase.store.archive import Archive
 from phonobase.store.columns import from_us
 
@@ -68,6 +67,9 @@ def command(
     expected = sources or place.sources
     health = examine(place.state, SYSTEM_CLOCK.wall_us(), expected=expected, forwarding=place.forwarding)
     if metrics:
+        # Here, because every recorder starts this program, and must start fast.
+        from phonobase.service.metrics import RecorderMetrics  # noqa: PLC0415
+
         collector = RecorderMetrics(place.state, SYSTEM_CLOCK, expected=expected, forwarding=place.forwarding)
         click.echo(collector.text(), nl=False)
         return

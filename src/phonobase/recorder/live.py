@@ -89,6 +89,8 @@ class LiveRecorder:
         self._lanes = [
             Lane(archive, folder, source, self._room, self._hooks(source.name), clock) for source in sources
         ]
+        self._names = ", ".join(source.name for source in sources)
+        self._lost_detail = ""
         self._input: Input | None = None
         self._stopped = False
         self._run_begun = False
@@ -180,7 +182,8 @@ class LiveRecorder:
         for event in self._limited(events):
             if isinstance(event, Loss):
                 self.frames_lost += event.frame_count
-                _log.warning("sound was lost", extra={"cause": event.cause, "detail": event.detail})
+                said = {"source": self._names, "cause": event.cause, "detail": event.detail}
+                _log.warning("sound was lost", extra=said)
             levels = [lane.take(event, timeline.drift_ppm) for lane in self._lanes]
             heard = [level for level in levels if level is not None]
             if heard:
@@ -189,7 +192,8 @@ class LiveRecorder:
     def _begin_run(self, started_us: int, input_: Input) -> None:
         self._run_begun = True
         self._count_down(started_us, input_.format.sample_rate)
-        _log.info("recording", extra={"input": dict(input_.description)})
+        self._lost_detail = ""
+        _log.info("recording", extra={"source": self._names, "input": dict(input_.description)})
         for lane in self._lanes:
             lane.begin_run(started_us, input_.description)
 
@@ -220,7 +224,10 @@ class LiveRecorder:
             self._frames_left -= min(frame_count, self._frames_left)
 
     def _lose_device(self, error: CaptureError) -> None:
-        _log.warning("the input gives no sound", extra={"detail": str(error)})
+        if str(error) != self._lost_detail:  # not at every trial
+            self._lost_detail = str(error)
+            said = {"source": self._names, "detail": self._lost_detail}
+            _log.warning("the input gives no sound", extra=said)
         for lane in self._lanes:
             lane.lose_device(str(error))
 
