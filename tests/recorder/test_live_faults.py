@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from phonobase import Archive
-from phonobase.errors import StoreError
+from phonobase.errors import RecorderError, StoreError
 from phonobase.recorder.live import LiveRecorder
 from phonobase.recorder.settings import SourceSettings
 from phonobase.recorder.state import Pause
@@ -137,7 +137,7 @@ def test_every_file_beside_it_fails_once(tmp_path: Path, empty: Path) -> None:
         scene.folder.mkdir()
         shutil.copyfile(empty, scene.file)
         script: list[Step] = [Hear(2), Stall(1), Hear(2), Lose(2), Hear(2)]
-        with _failing_file(scene.state.path, number) as count, contextlib.suppress(OSError):
+        with _failing_file(scene.state.path, number) as count, contextlib.suppress(RecorderError):
             _record(scene, Faults(), script)
         total = max(total, count[0])
         scene.clock.pass_us(5_000_000)
