@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from phonobase import Archive, AudioFormat, Recording, SampleFormat
 from phonobase.capture.block import Block
 from phonobase.errors import DeviceLost, DeviceUnavailable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from fractions import Fraction
     from pathlib import Path
+
+    from tests.support.prs import Frames
 
 RATE = 1000
 BLOCK_US = 50_000
@@ -50,9 +54,10 @@ class Stall:
 
 @dataclass(frozen=True)
 class Lose:
-    """The device is lost, and cannot be opened for so many seconds."""
+    """The device is lost, and cannot be opened for so many seconds; the clock is set by so many meanwhile."""
 
     seconds: float
+    step_s: float = 0
 
 
 Step = Hear | Do | Stall | Lose
@@ -67,6 +72,7 @@ class Scene:
         clock: Moves as the script says.
         recordings: What ended.
         lost_us: Since when the device is away.
+        late: Whether the recorder stands still: it gets what is heard meanwhile when that is over.
         slow_ppm: By how much the device's sample clock is slow.
     """
 
@@ -75,6 +81,7 @@ class Scene:
     clock: SetClock = field(default_factory=lambda: SetClock(START_US))
     recordings: list[Recording] = field(default_factory=list)
     lost_us: int | None = None
+    late: bool = False
     slow_ppm: int = 0
 
     @property
@@ -114,6 +121,7 @@ class Scene:
             steps.pop(0)
             back_us = self.lost_us + round(step.seconds * 1_000_000)
             self.clock.pass_us(back_us - self.clock.since_start_us)
+            self.clock.set_us(round(step.step_s * 1_000_000))
             self.lost_us = None
         return Device(self, steps)
 
@@ -127,6 +135,7 @@ class Device:
         self.description = {"input": "script"}
         self._scene, self._clock = scene, scene.clock
         self._steps = steps
+        self._waiting: list[Frames] = []
 
     def blocks(self) -> Iterator[Block]:
         """Yield what is heard."""
@@ -157,8 +166,8 @@ class Device:
             began_us = origin_us + self._clock.since_start_us
             self._clock.pass_us(BLOCK_US + BLOCK_US * self._scene.slow_ppm // 1_000_000)
             frames = sounding(frame_at(began_us, RATE), BLOCK_US * RATE // 1_000_000, self.format.channels)
-            yield Block(
-                (frames * step.level).astype("<i2"),
-                self._clock.now_us - BLOCK_US,
-                arrived_ns=self._clock.elapsed_ns(),
-            )
+            self._waiting.append((frames * step.level).astype("<i2"))
+            if not self._scene.late:
+                came, self._waiting = np.concatenate(self._waiting), []
+                at_us = self._clock.now_us - len(came) * 1_000_000 // RATE
+                yield Block(came, at_us, arrived_ns=self._clock.elapsed_ns())

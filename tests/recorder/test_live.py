@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_a_pause_is_silence_with_its_reason(scene: Scene) -> None:
         Hear(10),
         Do(lambda: scene.state.pause(Pause(NAME, "card number", START_US))),
         Hear(5),
-        Do(lambda: scene.state.resume(NAME)),
+        Do(lambda: scene.state.resume(NAME, scene.clock.wall_us())),
         Hear(10),
     )
 
@@ -144,10 +145,104 @@ def test_a_pause_outlasts_the_recorder(scene: Scene) -> None:
     """A recorder that is started while its source is paused stores nothing until that is resumed."""
     scene.state.pause(Pause(NAME, "card number", START_US))
 
-    scene.play(Hear(5), Do(lambda: scene.state.resume(NAME)), Hear(5))
+    scene.play(Hear(5), Do(lambda: scene.state.resume(NAME, scene.clock.wall_us())), Hear(5))
 
     assert heard(scene) == [(5, 10)]
     assert gaps(scene) == [("paused", 0, 5, False)]
+
+
+def test_what_is_heard_in_a_pause_and_dealt_with_later(scene: Scene) -> None:
+    """The recorder stands still over the end of a pause: what it fetches then was heard in it: gone."""
+    scene.play(
+        Hear(5),
+        Do(lambda: scene.state.pause(Pause(NAME, "card number", scene.clock.wall_us()))),
+        Hear(2),
+        Do(lambda: setattr(scene, "late", True)),
+        Hear(3),
+        Do(lambda: scene.state.resume(NAME, scene.clock.wall_us())),
+        Hear(2),
+        Do(lambda: setattr(scene, "late", False)),
+        Hear(5),
+    )
+
+    assert gaps(scene) == [("paused", 5, 10, True)]
+    assert heard(scene) == [(0, 5), (10, 17)]
+
+
+def test_what_is_heard_before_a_pause_and_dealt_with_in_it(scene: Scene) -> None:
+    """The first second is held back; a pause in it takes nothing of what was heard before."""
+    scene.play(
+        Hear(0.5),
+        Do(lambda: scene.state.pause(Pause(NAME, "card number", scene.clock.wall_us()))),
+        Hear(0.2),
+        Do(lambda: scene.state.resume(NAME, scene.clock.wall_us())),
+        Hear(5),
+    )
+
+    assert gaps(scene) == [("paused", 0.5, 0.7, True)]
+    assert heard(scene) == [(0, 0.5), (0.7, 5.7)]
+
+
+def test_a_device_that_is_lost_before_its_first_sound(scene: Scene) -> None:
+    """It opens and fails: until then the process was down, and from then on the device was lost."""
+    scene.play(Hear(5))
+    scene.clock.pass_us(10_000_000)
+    scene.play(Do(lambda: scene.clock.pass_us(1_000_000)), Lose(20), Hear(5))
+
+    assert gaps(scene) == [("process-down", 5, 16, False), ("device-lost", 16, 36, False)]
+
+
+def test_a_new_source_whose_device_is_lost_before_its_first_sound(scene: Scene) -> None:
+    """Nothing is said of the time before the recorder began."""
+    scene.play(Do(lambda: scene.clock.pass_us(1_000_000)), Lose(20), Hear(5))
+
+    assert gaps(scene) == [("device-lost", 1, 21, False)]
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_clock_that_is_set_while_the_device_is_away(scene: Scene, step_s: int) -> None:
+    """The device was away for twenty seconds, whatever the clock says, and the step is stored."""
+    scene.play(Hear(10), Lose(20, step_s), Hear(10))
+
+    assert gaps(scene) == sorted(
+        [
+            ("device-lost", 10, 30, False),
+            ("clock-step", 30, max(30, 30 + step_s), False),
+        ],
+        key=lambda gap: gap[1],
+    )
+    assert [recording.started_at for recording in scene.recordings] == [NOON, at(30 + step_s)]
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600, 0.3])
+def test_a_clock_that_is_set_while_the_disk_is_full(
+    scene: Scene, step_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be stored is listed whole, before and behind the step, and the recorder lives on."""
+    full = Event()
+    suffices = property(lambda _: not full.is_set(), lambda *_: None)
+    monkeypatch.setattr("phonobase.recorder.room.Room.suffices", suffices, raising=False)
+    scene.play(
+        Hear(10),
+        Do(full.set),
+        Hear(5),
+        Do(lambda: scene.clock.set_us(round(step_s * 1_000_000))),
+        Hear(5),
+        Do(full.clear),
+        Hear(10),
+    )
+
+    large = abs(step_s) > 1
+    listed = [(cause, round(began, 1), round(ended, 1)) for cause, began, ended, _ in gaps(scene)]
+    assert sorted(listed) == sorted(
+        [
+            ("disk-full", 10, 15),
+            ("clock-step", 15, max(15, 15 + step_s)),
+            ("disk-full", 15 + step_s, 20 + step_s),
+        ]
+        if large
+        else [("disk-full", 10, 20), ("clock-step", 15, 15)]
+    )
 
 
 @pytest.mark.parametrize("step_s", [3600, -3600])

@@ -47,7 +47,7 @@ def _script(scene: Scene) -> list[Step]:
         Hear(2),
         Do(lambda: scene.state.pause(pause)),
         Hear(1.5),
-        Do(lambda: scene.state.resume(NAME)),
+        Do(lambda: scene.state.resume(NAME, scene.clock.wall_us())),
         Hear(2),
         Lose(3),
         Hear(3),
@@ -94,7 +94,7 @@ def test_every_operation_on_the_database_fails_once(tmp_path: Path, empty: Path)
             began = False
         faults.rest()
         failed = faults.failed
-        scene.state.resume(NAME)
+        scene.state.resume(NAME, scene.clock.wall_us())
         scene.clock.pass_us(5_000_000)
         _record(scene, faults, [Hear(2)])
 

@@ -77,7 +77,7 @@ def resume(settings: Settings, source: str, service: Path | None, spool: Path | 
     if place.state.paused(source) is None:
         note(f"{source} was not paused")
         return
-    place.state.resume(source)
+    place.state.resume(source, SYSTEM_CLOCK.wall_us())
     found = _wait(place, source, lambda state: state != _PAUSED)
     if found is None:
         note(f"{source} is not paused any more; no recorder of it runs")

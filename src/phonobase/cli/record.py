@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -254,7 +255,10 @@ class _Said:
         """Tell that a recording has ended."""
         self._count += 1
         with self._meter.aside():
-            _say(recording)
+            try:
+                _say(recording)
+            except BrokenPipeError:  # who read the ids has gone; the sound goes on
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     def at_the_end(self, recorder: LiveRecorder, form: AudioFormat) -> None:
         """Tell what else there is to know when all has ended, well or not."""

@@ -13,9 +13,10 @@ from phonobase.audio.level import Level
 from phonobase.errors import DeviceUnavailable, StoreError, UnsupportedFormat
 from phonobase.recorder.gate import Gate
 from phonobase.recorder.numbers import numbers_only
+from phonobase.recorder.pauses import PAUSED, Pauses
 from phonobase.recorder.pulse import RECORDING, STOPPED, Pulse
 from phonobase.recorder.timeline import Loss, Sound
-from phonobase.recorder.track import Track, Unheard
+from phonobase.recorder.track import DEVICE_LOST, Track, Unheard
 from phonobase.store.columns import from_us
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from phonobase.pcm import AudioFormat, Frames
     from phonobase.recorder.room import Room
     from phonobase.recorder.settings import SourceSettings
-    from phonobase.recorder.state import StateFolder
+    from phonobase.recorder.state import Pause, StateFolder
     from phonobase.recorder.timeline import Event
     from phonobase.recorder.track import Hooks
     from phonobase.store.archive import Archive
 
-DEVICE_LOST = "device-lost"
-PAUSED = "paused"
+
+_LEAST_STEP_US = 1_000_000
+"""A wall clock that is off by less since the last run was not set but read at another moment."""
 
 
 class Lane:
@@ -67,6 +69,9 @@ class Lane:
         self._track: Track | None = None
         self._input_format: AudioFormat | None = None
         self._gate: Gate | None = None
+        self._pauses = Pauses(folder, settings.name)
+        self._pause: Pause | None = None
+        self._offset_us: int | None = None
         self._saying = threading.Lock()
 
     @property
@@ -98,7 +103,16 @@ class Lane:
 
     def begin_run(self, started_us: int, capture: Mapping[str, str | int | float]) -> None:
         """Go on on a new frame count, whose first frame was heard at that time."""
-        self._opened.begin_run(started_us, capture)
+        before_us, self._offset_us = self._offset_us, self._read_offset_us()
+        step_us = 0 if before_us is None else self._offset_us - before_us
+        large = abs(step_us) >= _LEAST_STEP_US
+        self._opened.begin_run(started_us, capture, step_us if large else 0)
+
+    def look(self) -> None:
+        """See whether somebody paused the source, or resumed it; to be called with whatever comes."""
+        before, self._pause = self._pause, self._pauses.look()
+        if self._pause != before and self._track is not None and self._track.is_running:
+            self._be_as_it_is()
 
     def take(self, event: Event, drift_ppm: float | None) -> Level | None:
         """Record what came; return its level where it is sound."""
@@ -121,7 +135,8 @@ class Lane:
                 self._unheard = self._list_until_now() or Unheard(now_us, DEVICE_LOST, detail)
             else:
                 self._shut_gate()
-                self._track.cut_off(DEVICE_LOST, detail)
+                self._track.cut_off(DEVICE_LOST, detail, self._clock.wall_us())
+            self._offset_us = self._read_offset_us()
         self._be(DEVICE_LOST, detail)
 
     def finish(self) -> None:
@@ -162,21 +177,30 @@ class Lane:
     def _hear_numbers(self, mine: Sound) -> Level:
         track = self._opened
         level = self._pulse.hear(mine, track.format)
-        pause = self._folder.paused(self.settings.name)
-        if pause is not None:
-            self._shut_gate()
-            track.miss(Loss(len(mine.frames), PAUSED, pause.reason))
-        elif self._gate is None:
-            track.hear(mine)
-        else:
-            for event in self._gate.take(mine):
-                if isinstance(event, Sound):
-                    track.hear(event)
-                else:
-                    track.miss(event)
-        unheard = track.unheard
-        self._be(*((RECORDING, "") if unheard is None else (unheard.cause, unheard.detail)))
+        for part in self._pauses.without(mine, track.format):
+            if isinstance(part, Loss):
+                self._shut_gate()
+                track.miss(part)
+            elif self._gate is None:
+                track.hear(part)
+            else:
+                for event in self._gate.take(part):
+                    if isinstance(event, Sound):
+                        track.hear(event)
+                    else:
+                        track.miss(event)
+        self._be_as_it_is()
         return level
+
+    def _be_as_it_is(self) -> None:
+        """Say what is so at present; what was heard before a pause may still be on its way."""
+        unheard = self._opened.unheard
+        if self._pause is not None:
+            self._be(PAUSED, self._pause.reason)
+        elif unheard is None or unheard.cause == PAUSED:
+            self._be(RECORDING, "")
+        else:
+            self._be(unheard.cause, unheard.detail)
 
     def _shut_gate(self) -> None:
         for quiet in self._gate.finish() if self._gate else ():
@@ -209,6 +233,10 @@ class Lane:
             except StoreError:
                 return unheard
         return None
+
+    def _read_offset_us(self) -> int:
+        """Return the wall clock less the one that nobody sets."""
+        return self._clock.wall_us() - self._clock.elapsed_ns() // 1000
 
     def _be(self, state: str, detail: str) -> None:
         if self._pulse.be(state, detail):

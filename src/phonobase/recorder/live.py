@@ -177,6 +177,8 @@ class LiveRecorder:
         self._take(timeline, timeline.finish(), input_)
 
     def _take(self, timeline: Timeline, events: list[Event], input_: Input) -> None:
+        for lane in self._lanes:
+            lane.look()
         if events and not self._run_begun:
             self._begin_run(timeline.started_at_us, input_)
         for event in self._limited(events):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phonobase.recorder.gate import QUIET
-from phonobase.recorder.lane import DEVICE_LOST, PAUSED
+from phonobase.recorder.pauses import PAUSED
 from phonobase.recorder.pulse import STOPPED
-from phonobase.recorder.track import DATABASE_DOWN, DISK_FULL, Unheard
+from phonobase.recorder.track import DATABASE_DOWN, DEVICE_LOST, DISK_FULL, PROCESS_DOWN, Unheard
 from phonobase.store.columns import from_us, to_us
 from phonobase.store.recording import State
 from phonobase.store.recover import is_half_an_import
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from phonobase.recorder.state import SourceStatus
     from phonobase.store.archive import Archive
-
-PROCESS_DOWN = "process-down"
 
 _HEARING = (QUIET, PAUSED)
 _DEAF = (DEVICE_LOST, DISK_FULL, DATABASE_DOWN)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = "-recorders"
 _FORWARDER = "forwarder.json"
+_PAUSES_KEPT = 100
 _SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_CHARACTERS = 40
 
@@ -50,11 +51,13 @@ class Pause:
         source: Which.
         reason: Why, for whoever reads the gap.
         since_us: When it was asked for, in microseconds since 1970-01-01 UTC.
+        until_us: When the source was resumed; None while it is paused.
     """
 
     source: str
     reason: str
     since_us: int
+    until_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +187,34 @@ class StateFolder:
         with self._writable():
             _write(self._file(pause.source, "pause.json", make=True), pause, lasting=True)
 
-    def resume(self, source: str) -> None:
-        """Ask for a source to be heard again.
+    def resume(self, source: str, now_us: int) -> None:
+        """Ask for a source to be heard again; what was heard before is not.
 
         Raises:
             RecorderError: The folder cannot be written to.
         """
+        pause = self.paused(source)
+        if pause is None:
+            return
+        ended = dataclasses.replace(pause, until_us=max(now_us, pause.since_us))
         with self._writable():
+            # In this order: a crash between the two leaves it paused.
+            _append(self._file(source, "pauses.jsonl"), json.dumps(dataclasses.asdict(ended)))
             self._file(source, "pause.json").unlink(missing_ok=True)
+
+    def pauses(self, source: str) -> list[Pause]:
+        """Return the last pauses of a source, the present one behind those that have ended."""
+        ended = []
+        with contextlib.suppress(OSError):
+            for line in self._file(source, "pauses.jsonl").read_text("utf-8").splitlines()[-_PAUSES_KEPT:]:
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                    ended.append(Pause(**json.loads(line)))
+        present = self.paused(source)
+        return [*ended, present] if present else ended
+
+    def pauses_changed(self, source: str) -> object:
+        """Return something that is another one whenever ``pauses`` would be: this is cheap to ask."""
+        return [_stamp(self._file(source, kind)) for kind in ("pause.json", "pauses.jsonl")]
 
     def paused(self, source: str) -> Pause | None:
         """Return what was asked by ``pause``."""
@@ -269,6 +292,22 @@ def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting:
         _overwrite(path, text)
     if lasting:
         _keep_name(path.parent)
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line to a file, and let it be there also after a power failure."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _overwrite(path: Path, text: bytes) -> None:

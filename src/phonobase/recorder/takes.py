@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
     from phonobase.store.writer import RecordingWriter
 
-CLOCK_STEP = "clock-step"
 CLOCK_DRIFT = "clock-drift"
 
 _SECOND_US = 1_000_000
 _DAY_US = MAX_SECONDS * _SECOND_US
 _ASTRAY_US = 500_000
 """A recording of a run begins where the one before ended, unless the clock went astray by more than that."""
-
-_LARGE_STEP_US = 1_000_000
-"""A step of the wall clock that begins a new recording on the new time; smaller ones are only noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +155,9 @@ class Takes:
         """Count frames that are not recorded."""
         self.frames += frame_count
 
-    def step(self, step_us: int) -> None:
-        """Note that somebody set the wall clock, which moves nothing that is recorded.
-
-        After a large step the next recording begins on the new time, at the frame where it happened.
-        """
-        way = "forward" if step_us > 0 else "back"
-        detail = f"the wall clock was set {way} by {abs(step_us) / _SECOND_US:.3f} s"
-        before_us = self.next_us
-        if abs(step_us) < _LARGE_STEP_US:
-            if self._writer is not None:
-                self.silence(0, CLOCK_STEP, detail)
-            else:
-                self.gap(before_us, before_us, CLOCK_STEP, detail)
-            return
-        self.end(State.COMPLETE)
+    def shift(self, step_us: int) -> None:
+        """Count the time of the frames to come from another origin: somebody set the wall clock."""
         self._origin_us += step_us
-        self.gap(before_us, max(before_us, self.next_us), CLOCK_STEP, detail)
 
     def end(self, state: State) -> None:
         """End the recording that is open, if any."""

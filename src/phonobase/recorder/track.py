@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 DISK_FULL = "disk-full"
 DATABASE_DOWN = "database-down"
+CLOCK_STEP = "clock-step"
+DEVICE_LOST = "device-lost"
+PROCESS_DOWN = "process-down"
+
+_LARGE_STEP_US = 1_000_000
+"""A step of the wall clock that begins a new recording on the new time; smaller ones are only noted."""
 
 _SILENCE_AT_MOST_S = 60
 """A longer loss is not filled with silence: the recording ends, and the next begins behind it."""
@@ -91,6 +97,8 @@ class Track:
     ) -> None:
         self.takes = Takes(archive, settings, audio_format, hooks.on_recording)
         self.format = audio_format
+        self.is_running = False
+        """Whether a run has begun, and was not cut off."""
         self._hooks = hooks
         self._before = unheard
         self._missing: Loss | None = None
@@ -109,12 +117,23 @@ class Track:
             return Unheard(self._missing_since_us, self._missing.cause, self._missing.detail)
         return self._before
 
-    def begin_run(self, started_us: int, capture: Mapping[str, str | int | float]) -> None:
-        """Go on with sound on a new frame count, whose first frame was heard at that time."""
+    def begin_run(self, started_us: int, capture: Mapping[str, str | int | float], step_us: int = 0) -> None:
+        """Go on with sound on a new frame count, whose first frame was heard at that time.
+
+        Args:
+            started_us: In microseconds since 1970-01-01 UTC.
+            capture: How it is captured.
+            step_us: By how much somebody set the wall clock since the last run.
+        """
         self.takes.begin_run(started_us, capture)
         before, self._before = self._before, None
-        if before is not None and started_us > before.since_us:
-            self._list(before, started_us)
+        if before is not None:
+            # What was not heard was so by the clock as it was before.
+            until_us = started_us - step_us
+            self._list(before, until_us)
+            if step_us:
+                self._list(Unheard(until_us, CLOCK_STEP, _set_by(step_us)), started_us)
+        self.is_running = True
 
     def hear(self, sound: Sound) -> None:
         """Record frames."""
@@ -141,20 +160,40 @@ class Track:
             self._settle_missing()
 
     def step(self, step_us: int) -> None:
-        """Account for somebody setting the wall clock."""
-        self._settle_missing()
-        self._try(lambda: self.takes.step(step_us))
+        """Account for somebody setting the wall clock, which moves nothing that is recorded.
 
-    def cut_off(self, cause: str, detail: str) -> None:
+        After a large step the next recording begins on the new time, at the frame where it happened.
+        """
+        self._settle_missing()
+        step = Unheard(self.takes.next_us, CLOCK_STEP, _set_by(step_us))
+        if abs(step_us) < _LARGE_STEP_US:
+            if not (self.takes.is_open and self._try(lambda: self.takes.silence(0, step.cause, step.detail))):
+                self._list(step, step.since_us)
+            return
+        self._try(lambda: self.takes.end(State.COMPLETE))
+        self.takes.shift(step_us)
+        if self._failed is not None:
+            self._list(self._failed, step.since_us)
+            self._failed = replace(self._failed, since_us=self.takes.next_us)
+        self._list(step, self.takes.next_us)
+
+    def cut_off(self, cause: str, detail: str, now_us: int) -> None:
         """End the run because its sound was cut off: until the next begins, nothing is heard."""
-        self._end(State.INTERRUPTED)
-        self._before = Unheard(self.takes.next_us, cause, detail)
+        if self.is_running:
+            self._end(State.INTERRUPTED)
+            self.is_running = False
+            self._before = Unheard(self.takes.next_us, cause, detail)
+            return
+        # It was cut off before its first frame: until now there was another reason.
+        if self._before is not None:
+            self._list(self._before, now_us)
+        self._before = Unheard(now_us, cause, detail)
 
     def finish(self, now_us: int) -> None:
         """End because somebody wants so; what is not heard between runs is listed until now."""
         self._end(State.COMPLETE)
         before, self._before = self._before, None
-        if before is not None and now_us > before.since_us:
+        if before is not None:
             self._list(before, now_us)
 
     def _end(self, state: State) -> None:
@@ -177,7 +216,10 @@ class Track:
             self._list(since, self.takes.next_us)
 
     def _list(self, unheard: Unheard, until_us: int) -> None:
-        self._owed.append((unheard, until_us))
+        if until_us <= unheard.since_us and unheard.cause in (PROCESS_DOWN, DEVICE_LOST):
+            return  # the clock was set back meanwhile, or there was no time between
+        # A clock that was set back must not make a gap that ends before it begins.
+        self._owed.append((unheard, max(until_us, unheard.since_us)))
         if self._failed is None:
             self._try(self._pay)
 
@@ -221,7 +263,7 @@ class Track:
 
     def _rise(self, failed: Unheard) -> bool:
         """List what was not stored, and go on, where the archive works again."""
-        self._owed.append((failed, self.takes.next_us))
+        self._owed.append((failed, max(failed.since_us, self.takes.next_us)))
         try:
             self._pay()
         except StoreError:
@@ -234,3 +276,8 @@ class Track:
             self._hooks.on_broken(self._broken.popleft())
         self._hooks.on_trouble(None)
         return True
+
+
+def _set_by(step_us: int) -> str:
+    way = "forward" if step_us > 0 else "back"
+    return f"the wall clock was set {way} by {abs(step_us) / 1_000_000:.3f} s"
