@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 BEGAN = datetime.fromtimestamp(BEGAN_US / 1_000_000, UTC)
 SHORT, LONG = 2, 24
-GROWTH = 1.1
+GROWTH = 1.25
+"""The longer outage makes larger batches, up to 8 MiB, of which some are held at once."""
 
 _PATIENCE_S = 120
 

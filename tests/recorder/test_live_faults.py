@@ -145,4 +145,4 @@ def test_every_file_beside_it_fails_once(tmp_path: Path, empty: Path) -> None:
 
         _assert_accounted(scene)
         number += EVERY if number >= 0 else 1
-    assert total > 10
+    assert total > 5

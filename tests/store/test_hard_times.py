@@ -64,6 +64,15 @@ def test_threads_that_share_a_writer(archive: Archive) -> None:
     assert archive.verify(writer.id).ok
 
 
+@pytest.fixture
+def _heeding_ctrl_c() -> Iterator[None]:
+    """Undoes what a shell does to whatever it runs in the background: it ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeding_ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_write(migrated_sqlite_url: str) -> None:
     """What is stored of a write that was interrupted is a beginning of the sound, and sound."""
     sound = frames_of(random_pcm(400_000, 1, "int16"), 1, "int16")
