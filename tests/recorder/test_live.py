@@ -387,3 +387,18 @@ def test_the_drift_of_the_sample_clock_is_kept(scene: Scene) -> None:
     assert first.frame_count + second.frame_count == 1000 * RATE
     assert (second.started_at - at(900.54)) / timedelta(milliseconds=1) == pytest.approx(0, abs=20)
     assert gaps(scene) == [("clock-drift", _seconds(first.ended_at), _seconds(second.started_at), False)]
+
+
+def test_what_was_heard_before_something_unforeseen_is_stored(scene: Scene) -> None:
+    """Whatever ends the recorder, what had come until then is in the archive, and the next one goes on."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        scene.play(Hear(10), Do(fail))
+    scene.clock.pass_us(5_000_000)
+    scene.play(Hear(5))
+
+    assert heard(scene) == [(0, 10), (15, 20)]
+    assert gaps(scene) == [("process-down", 10, 15, False)]

@@ -124,10 +124,19 @@ class LiveRecorder:
             for lane in self._lanes:
                 self._begin(lane)
             stack.enter_context(every(_BEAT_S, self._beat, "phonobase-heartbeat"))
-            self._record_until_the_end()
-            for lane in self._lanes:
-                lane.finish()
+            try:
+                self._record_until_the_end()
+            except KeyboardInterrupt:  # asked twice: do not wait for anything
+                raise
+            except BaseException:
+                self._finish()
+                raise
+            self._finish()
             self._closer.stop(_CLOSING_S)
+
+    def _finish(self) -> None:
+        for lane in self._lanes:
+            lane.finish()
 
     def _begin(self, lane: Lane) -> None:
         name = lane.settings.name
@@ -171,7 +180,7 @@ class LiveRecorder:
                 self._take(timeline, timeline.take(block), input_)
                 if self._frames_left == 0:
                     break
-        except CaptureError:
+        except Exception:
             self._take(timeline, timeline.finish(), input_)
             raise
         self._take(timeline, timeline.finish(), input_)
