@@ -59,7 +59,7 @@ class Taken:
         """Gives it so many numbered frames that have just arrived."""
         block = Block(self.numbered(count), arrived_ns=at_ns, **said)  # type: ignore[arg-type]
         self.clocks.now_ns = at_ns
-        return self._keep(self.timeline.take(block))
+        return self.keep(self.timeline.take(block))
 
     def numbered(self, count: int) -> npt.NDArray[np.int32]:
         """Returns the next frames, each of which holds its number."""
@@ -75,7 +75,7 @@ class Taken:
 
     def finish(self) -> list[Event]:
         """Ends it."""
-        return self._keep(self.timeline.finish())
+        return self.keep(self.timeline.finish())
 
     def losses(self) -> list[Loss]:
         """What it found."""
@@ -97,7 +97,8 @@ class Taken:
                 found.append(frames)
         return found
 
-    def _keep(self, events: list[Event]) -> list[Event]:
+    def keep(self, events: list[Event]) -> list[Event]:
+        """Notes what the timeline returned."""
         self.events += events
         return events
 
@@ -341,6 +342,50 @@ def test_a_loss_does_not_count_as_drift() -> None:
         at_ns += 700 * MS
     assert len(taken.losses()) == 59
     assert taken.timeline.drift_ppm == pytest.approx(ppm, abs=5)
+
+
+@pytest.mark.parametrize("blocks", [1, 7])
+@pytest.mark.parametrize(
+    ("wrong_ms", "after_s"),
+    [(-5000, 0.5), (-5000, 6), (-300, 6), (5000, 0.5), (5000, 6), (3_600_000, 6)],
+)
+def test_a_wrong_moment_of_arrival_is_no_loss(wrong_ms: int, blocks: int, after_s: float) -> None:
+    """A plugin that tells some moments in the past, or in the future, moves neither frames nor times."""
+    taken = Taken()
+    taken.steadily(after_s)
+    for _ in range(blocks):
+        taken.clocks.now_ns += FRAGMENT * MS
+        at_ns = taken.clocks.now_ns + (5 + wrong_ms) * MS
+        taken.keep(taken.timeline.take(Block(taken.numbered(FRAGMENT), arrived_ns=at_ns)))
+    taken.steadily(20)
+    taken.finish()
+    assert taken.losses() == []
+    assert taken.heard() == list(range(taken.given))
+    times_us = _times(taken.events)
+    expected_us = [BEGAN_US + 5000 + number * FRAGMENT * 1000 for number in range(len(times_us))]
+    assert np.abs(np.subtract(times_us, expected_us)).max() <= 5000
+
+
+def test_a_clock_that_goes_back_for_good_is_no_loss() -> None:
+    """What it shows from then on is believed once it is past what it showed before, and is no drift."""
+    taken = Taken()
+    taken.steadily(400)
+    taken.steadily(400, until_ns=395 * S)
+    taken.finish()
+    assert taken.losses() == []
+    assert taken.heard() == list(range(800_000))
+    assert taken.timeline.drift_ppm == pytest.approx(0, abs=1)
+
+
+def test_a_loss_behind_a_wrong_moment_is_found() -> None:
+    """It is measured from the moments that are right."""
+    taken = Taken()
+    taken.steadily(3)
+    taken.take(FRAGMENT, 1 * S)
+    taken.steadily(3, until_ns=5050 * MS)
+    taken.finish()
+    assert [loss.frame_count for loss in taken.losses()] == [2000]
+    assert taken.lost_at() == [3050]
 
 
 def test_a_device_that_never_comes_in_step_is_judged_nonetheless() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 _SPAN_NS = 5_000_000_000
 _KNOWN_NS = 300_000_000_000
 _LIKELY_NS = 50_000_000
+_RARE_NS = 1_000_000_000
 _NEVER_NS = 1 << 62
 
 
@@ -28,6 +29,7 @@ class Floor:
         self._fell_ns = 0
         self._due_ns: int | None = None
         self._excess_ns = 0
+        self._early: tuple[int, int] | None = None
 
     def begin(self, now_ns: int, lag_ns: int) -> None:
         """Take the first lag."""
@@ -36,7 +38,9 @@ class Floor:
 
     def see(self, now_ns: int, lag_ns: int) -> None:
         """Take the lag of a block that arrived now."""
-        if now_ns - self._began_ns >= _SPAN_NS:
+        if self.at_ns - lag_ns > _LIKELY_NS and not self._stays_early(now_ns):
+            return
+        if now_ns - self._began_ns >= _SPAN_NS and self._least_ns != _NEVER_NS:
             self._measure()
             self._began_ns, self._before_ns, self._least_ns = now_ns, self._least_ns, lag_ns
         self._least_ns = min(self._least_ns, lag_ns)
@@ -48,10 +52,7 @@ class Floor:
 
     def interrupt(self, now_ns: int) -> None:
         """Take the next lags to be those behind a loss, from which what was missing is taken off."""
-        if self._from is not None and self._to is not None:
-            self._passed_ns += self._to[0] - self._from[0]
-            self._fell_ns += self._from[1] - self._to[1]
-        self._from = self._to = None
+        self._end_stretch()
         self._due_ns, self._excess_ns = self.at_ns if self._due_ns is None else self._due_ns, 0
         self._began_ns, self._before_ns, self._least_ns = now_ns, self.at_ns, _NEVER_NS
 
@@ -64,7 +65,23 @@ class Floor:
             fell_ns += self._from[1] - self._to[1]
         return None if passed_ns < _KNOWN_NS else fell_ns * 1e6 / passed_ns
 
+    def _stays_early(self, now_ns: int) -> bool:
+        """Tell whether sound comes too early for so long that it was the floor that was wrong."""
+        first_ns, latest_ns = self._early or (now_ns, now_ns)
+        if now_ns - latest_ns > _RARE_NS:
+            first_ns = now_ns
+        self._early = (first_ns, now_ns)
+        return now_ns - first_ns >= _SPAN_NS
+
+    def _end_stretch(self) -> None:
+        if self._from is not None and self._to is not None:
+            self._passed_ns += self._to[0] - self._from[0]
+            self._fell_ns += self._from[1] - self._to[1]
+        self._from = self._to = None
+
     def _measure(self) -> None:
+        if self._to is not None and self._to[1] - self._least_ns > _LIKELY_NS:
+            self._end_stretch()  # No sample clock does that within seconds: the moments told were wrong.
         self._to = (self._began_ns, self._least_ns)
         self._from = self._from or self._to
         if self._due_ns is not None:

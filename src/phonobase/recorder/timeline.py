@@ -96,6 +96,7 @@ class _Arrival:
         dropped: Frames before it that are known to be lost.
         step_us: By how much the wall clock was set before it.
         offset_us: The wall clock less the elapsed one.
+        sure: Whether it arrived no earlier than those before; if not, ``arrived_ns`` is that of the latest.
     """
 
     frames: Frames
@@ -105,6 +106,7 @@ class _Arrival:
     dropped: int
     step_us: int
     offset_us: int
+    sure: bool
 
     @property
     def end(self) -> int:
@@ -129,6 +131,7 @@ class Timeline:
         self._held: deque[_Arrival] = deque()
         self._held_frames = 0
         self._resumed_ns = 0
+        self._seen_ns = -_NEVER_NS
         self._most_held = min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
         self._anchored = False
         self._place = 0
@@ -162,14 +165,19 @@ class Timeline:
         step_us = self._look_at_clocks()
         if block.arrived_ns is None:
             return self._pass(block, step_us)
+        # Nothing arrives later than now: one wrong moment in the future must not hide those that follow.
+        arrived_ns = min(block.arrived_ns, self._clock.elapsed_ns())
+        sure = arrived_ns >= self._seen_ns
+        self._seen_ns = max(self._seen_ns, arrived_ns)
         arrival = _Arrival(
             block.frames,
             self._place + block.dropped_frames,
-            block.arrived_ns,
+            self._seen_ns,
             block.overflowed,
             block.dropped_frames,
             step_us,
             self._offset_us or 0,
+            sure,
         )
         self._place = arrival.end
         if self._anchored and not self._held and self._in_time(arrival) and not arrival.overflowed:
@@ -208,7 +216,7 @@ class Timeline:
         """Find the start of the run, and place what has come so far anew."""
         self._anchored = True
         held, self._held, self._held_frames = list(self._held), deque(), 0
-        self._floor.begin(held[0].arrived_ns, min(self._lag(arrival) for arrival in held))
+        self._floor.begin(held[0].arrived_ns, min(self._lag(arrival) for arrival in held if arrival.sure))
         events: list[Event] = []
         for arrival in held:
             if not self._held and self._in_time(arrival) and not arrival.overflowed:
@@ -296,14 +304,16 @@ class Timeline:
         before, after = _split(held, place, self._format.sample_rate)
         self._place += loss.frame_count
         moved = [replace(arrival, place=arrival.place + loss.frame_count) for arrival in after]
-        heard_before = self._release(before)
+        heard_before = self._release(before, known=False)
         self._floor.interrupt(held[-1].arrived_ns)
         return [*heard_before, loss, *self._release(moved)]
 
-    def _release(self, arrivals: Sequence[_Arrival]) -> list[Event]:
+    def _release(self, arrivals: Sequence[_Arrival], *, known: bool = True) -> list[Event]:
+        """Return the sound of these, whose lag tells the floor if it is known what was missing before."""
         events: list[Event] = []
         for arrival in arrivals:
-            self._floor.see(arrival.arrived_ns, self._lag(arrival))
+            if known and arrival.sure:
+                self._floor.see(arrival.arrived_ns, self._lag(arrival))
             if arrival.dropped:
                 events.append(
                     Loss(arrival.dropped, "overflow", "sound was dropped: the recorder did not keep up")
