@@ -25,7 +25,7 @@ from phonobase.store import schema
 from phonobase.store.engine import create_engine
 from phonobase.store.push import push
 from tests.store.both_ends import add, assert_same, go_on, open_recording, rows
-from tests.store.judge import Raw, wait_until
+from tests.store.judge import Program, Raw, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -396,3 +396,47 @@ def test_an_older_spool_beside_is_emptied_too(tmp_path: Path, migrated_postgres_
 
 def _hour(number: int, minutes: int = 0) -> datetime:
     return LONG_AGO + timedelta(hours=number, minutes=minutes)
+
+
+REFUSALS = {
+    "constraint": (
+        "ALTER TABLE phono_gap ADD CONSTRAINT no_holiday CHECK (detail <> 'holiday');",
+        "ALTER TABLE phono_gap DROP CONSTRAINT no_holiday;",
+    ),
+    "trigger": (
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.detail = 'holiday' THEN RAISE EXCEPTION 'no holidays'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON phono_gap FOR EACH ROW EXECUTE FUNCTION refuse();
+        """,
+        "DROP TRIGGER refuse ON phono_gap;",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_a_gap_that_the_archive_refuses(how: str, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named and stops nothing else; once the archive takes it, it arrives and is named no more."""
+    monkeypatch.setattr("phonobase.recorder.feed._TRY_AGAIN_S", 0.5)
+    refuse, take = REFUSALS[how]
+    Program(link.url).run_script(refuse)
+    for number in range(20):
+        detail = "holiday" if number in (3, 4, 17) else "weekend"
+        link.spool.add_gap("desk", _hour(number), _hour(number, 30), "paused", detail=detail)
+    closed = [add(link.spool, seed=seed, source="closed") for seed in range(2)]
+    live = open_recording(link.spool, source="live")
+    link.start()
+    wait_until(lambda: len(link.status().conflicts) == 3)
+    go_on(live, 3, 2)
+    live.close()
+    with Archive(link.url) as archive:
+        wait_until(lambda: len(archive.find(state=State.COMPLETE)) == 3)
+        assert all(archive.verify(one.id).ok for one in closed)
+        wait_until(lambda: len(archive.gaps()) == 17)
+    with Raw(link.our_url) as raw:
+        refused = {id_ for (id_,) in raw.rows("SELECT id FROM phono_gap WHERE detail = 'holiday'")}
+    assert {line.split()[1] for line in link.status().conflicts} == refused
+    assert link.status().state == "forwarding"
+    Program(link.url).run_script(take)
+    wait_until(lambda: link.status().conflicts == [])
+    wait_until(link.arrived)

@@ -407,3 +407,24 @@ def test_half_sent_in_small_and_large_chunks(both_sqlite: Ends) -> None:
         largest = raw.value("SELECT max(byte_count) FROM phono_chunk")
     assert max(step.bytes for step in sent) <= max(SMALL, largest)
     both_sqlite.assert_equal()
+
+
+def test_gaps_that_are_refused_stop_no_others(ends: Ends) -> None:
+    """Each gap that the archive does not take is named, and all others are there."""
+    for number in range(5):
+        moment = LONG_AGO + timedelta(hours=number)
+        detail = "holiday" if number in (1, 4) else "weekend"
+        ends.ours.add_gap("desk", moment, moment, "paused", detail=detail)
+    with Raw(ends.their_url) as raw:
+        raw.run("CREATE UNIQUE INDEX one_holiday ON phono_gap (cause) WHERE detail = 'holiday'")
+    add(ends.ours)
+    (failed,) = ends.push()
+    with Raw(ends.their_url) as raw:
+        assert raw.value("SELECT count(*) FROM phono_recording WHERE state = 'complete'") == 1
+        assert raw.value("SELECT count(*) FROM phono_gap WHERE detail = 'weekend'") == 3
+        raw.run("DROP INDEX one_holiday")
+    refused = [row for row in rows(ends.our_url)["phono_gap"] if row not in rows(ends.their_url)["phono_gap"]]
+    assert len(refused) == 1
+    assert refused[0][5] in failed
+    assert ends.push() == []
+    ends.assert_equal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 import time
@@ -28,6 +29,9 @@ _LOOK_PART = 0.1
 _FULL_LOOK_S = 30.0
 _TRY_AGAIN_S = 600.0
 _GAPS_AT_ONCE = 500
+_TOLD_AT_ONCE = 100
+"""Lines on what is not sent on; whoever looks after that needs not read thousands."""
+
 _FREE_KEPT_BYTES = 64 * 1024 * 1024
 """Free room inside the file that stays there for the sound to come."""
 
@@ -36,7 +40,7 @@ _VACUUM_PAGES = 512
 
 @dataclass(frozen=True, slots=True)
 class _Stopped:
-    """Why a recording is not sent on, and when it is tried again."""
+    """Why a recording or a gap is not sent on, and when it is tried again."""
 
     message: str
     again_s: float
@@ -60,7 +64,8 @@ class Feed:
         self._done: dict[UUID, float] = {}
         self._level: dict[UUID, Extent] = {}
         self._stopped: dict[UUID, _Stopped] = {}
-        self._gap_conflicts: dict[UUID, str] = {}
+        self._gaps_stopped: dict[UUID, _Stopped] = {}
+        self._gaps_at_once = _GAPS_AT_ONCE
         self._gaps_sent: set[UUID] = set()
         self._gaps_kept: set[UUID] = set()
         self._gaps_done: dict[UUID, float] = {}
@@ -71,7 +76,10 @@ class Feed:
     @property
     def conflicts(self) -> list[str]:
         """Why some is not sent on, a line each."""
-        return [stopped.message for stopped in self._stopped.values()] + list(self._gap_conflicts.values())
+        stopped = [*self._stopped.values(), *self._gaps_stopped.values()]
+        lines = [one.message for one in stopped[:_TOLD_AT_ONCE]]
+        more = len(stopped) - len(lines)
+        return [*lines, f"and {more} more that are not sent on; see the log"] if more else lines
 
     @property
     def backlog(self) -> tuple[int, int]:
@@ -142,13 +150,15 @@ class Feed:
 
     def gaps_waiting(self) -> list[UUID]:
         """Return some gaps that are to be sent: outside recordings, or in one that is there."""
-        found = []
-        for gap, inside in self._gaps.items():
-            if gap not in self._gaps_sent and (inside is None or inside in self._done):
-                found.append(gap)
-                if len(found) == _GAPS_AT_ONCE:
-                    break
-        return found
+        now_s = time.monotonic()
+        waiting = (
+            gap
+            for gap, inside in self._gaps.items()
+            if gap not in self._gaps_sent
+            and (inside is None or inside in self._done)
+            and (gap not in self._gaps_stopped or self._gaps_stopped[gap].again_s <= now_s)
+        )
+        return list(itertools.islice(waiting, self._gaps_at_once))
 
     def send(self, recording_id: UUID, batch_bytes: int) -> Step | None:
         """Send what comes next of a recording; None where it cannot be sent, which is remembered."""
@@ -172,15 +182,23 @@ class Feed:
         return step
 
     def send_gaps(self, ids: list[UUID]) -> None:
-        """Send gaps."""
-        conflicts = self._connected.send_gaps(ids)
-        for gap, error in conflicts.items():
-            if gap not in self._gap_conflicts:
-                _log.error("%s", error)
-            self._gap_conflicts[gap] = str(error)
+        """Send gaps at once; where the archive refuses that, fewer are next, down to the one it means."""
+        try:
+            sent = self._connected.put_gaps(ids)
+        except RecordingConflict:
+            self._gaps_at_once = max(1, len(ids) // 2)
+            return
+        self._gaps_at_once = min(2 * self._gaps_at_once, _GAPS_AT_ONCE)
         now_s = time.monotonic()
-        self._gaps_sent.update(ids)
-        for gap in set(ids) - conflicts.keys():
+        for gap, error in sent.conflicts.items():
+            known = self._gaps_stopped.get(gap)
+            if known is None or known.message != str(error):
+                _log.error("%s", error)
+            self._gaps_stopped[gap] = _Stopped(str(error), now_s + _TRY_AGAIN_S)
+            self._gaps_done.pop(gap, None)
+        for gap in set(ids) - sent.conflicts.keys():
+            self._gaps_stopped.pop(gap, None)
+            self._gaps_sent.add(gap)
             self._gaps_done.setdefault(gap, now_s)
 
     def shed(self, grace_s: float) -> bool:
@@ -198,13 +216,16 @@ class Feed:
             gap
             for gap, done_s in self._gaps_done.items()
             if done_s <= before_s and gap not in self._gaps_kept and self._gaps.get(gap) is None
-        ][:_GAPS_AT_ONCE]
+        ][: self._gaps_at_once]
         if old:
+            # Where the archive has lost them meanwhile, they are sent again.
+            self._gaps_sent.difference_update(old)
             self.send_gaps(old)
-            shed = shed_gaps(self.spool, [gap for gap in old if gap not in self._gap_conflicts])
+            there = self._gaps_sent.intersection(old)
+            shed = shed_gaps(self.spool, list(there))
             for gap in shed:
                 del self._gaps_done[gap], self._gaps[gap]
-            self._gaps_kept.update(set(old) - set(shed))
+            self._gaps_kept.update(there.difference(shed))
             return True
         self._vacuum()
         return False
@@ -237,8 +258,10 @@ class Feed:
         for values in known:
             for recording_id in values.keys() - self._here.keys():
                 del values[recording_id]
-        for gap in self._gaps_done.keys() - self._gaps.keys():
-            del self._gaps_done[gap]
+        of_gaps: list[dict[UUID, Any]] = [self._gaps_done, self._gaps_stopped]
+        for values in of_gaps:
+            for gap in values.keys() - self._gaps.keys():
+                del values[gap]
         self._gaps_sent &= self._gaps.keys()
 
     def _data_version(self) -> object:

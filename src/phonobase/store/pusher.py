@@ -7,10 +7,11 @@ at once. A chunk is there once by its primary key; that it is the same one the c
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import exc
 
@@ -22,6 +23,7 @@ from phonobase.store.sending import RECORDING, SOURCE, Columns, Extent, extent_o
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from phonobase.store.archive import Archive
@@ -30,6 +32,8 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Audio in a transaction, about: enough that the round trips cost little, little enough for any memory."""
 
 _GAPS_AT_ONCE = 1000
+_REFUSALS = ("22", "23", "27", "44", "P0")
+"""Classes of PostgreSQL's SQLSTATE that are about what was sent: values, constraints and triggers."""
 
 
 class Standing(StrEnum):
@@ -64,6 +68,19 @@ class Step:
     bytes: int = 0
     frames_there: int = 0
     bytes_there: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SentGaps:
+    """What came of gaps that were sent.
+
+    Attributes:
+        before: Those that the other archive had already, and when each ended.
+        conflicts: Why others are not there as they are here.
+    """
+
+    before: dict[UUID, datetime] = field(default_factory=dict)
+    conflicts: dict[UUID, RecordingConflict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +163,48 @@ class Pusher:
         """Send gaps by their ids; those inside a recording only once that is there.
 
         Returns:
-            What the archive has otherwise, by id; the others are sent.
+            What the archive has otherwise or refuses, by id; the others are sent.
         """
         conflicts: dict[UUID, RecordingConflict] = {}
-        for begin in range(0, len(ids), _GAPS_AT_ONCE):
-            with self._reading(self._ours) as ours:
-                gaps = sending.gap_rows(ours, ids[begin : begin + _GAPS_AT_ONCE])
-            inside = {gap["recording_id"] for gap in gaps} - {None}
-            with self._writing() as theirs:
+        batches = [ids[begin : begin + _GAPS_AT_ONCE] for begin in range(0, len(ids), _GAPS_AT_ONCE)]
+        while batches:
+            batch = batches.pop()
+            try:
+                conflicts |= self.put_gaps(batch).conflicts
+            except RecordingConflict:
+                half = len(batch) // 2
+                batches += [batch[:half], batch[half:]]
+        return conflicts
+
+    def put_gaps(self, ids: Sequence[UUID]) -> SentGaps:
+        """Send some gaps in one transaction; those inside a recording only once that is there.
+
+        Raises:
+            RecordingConflict: The archive refuses one of several, so none of them was sent.
+        """
+        with self._reading(self._ours) as ours:
+            gaps = sending.gap_rows(ours, ids)
+        if not gaps:
+            return SentGaps()
+        inside = {gap["recording_id"] for gap in gaps} - {None}
+        what = f"gap {gaps[0]['id'].hex} of {gaps[0]['source']}"
+        if len(gaps) > 1:
+            what = f"one of {len(gaps)} gaps"
+        try:
+            with self._writing(what) as theirs:
                 there = sending.extents(theirs, list(inside), keep=True).keys() | {None}
                 gaps = [gap for gap in gaps if gap["recording_id"] in there]
                 for source in {gap["source"] for gap in gaps}:
                     self._put_source(theirs, source)
-                conflicts |= {gap["id"]: _other_gap(gap) for gap in sending.put_gaps(theirs, gaps)}
-        return conflicts
+                before, others = sending.put_gaps(theirs, gaps)
+        except RecordingConflict as error:
+            if len(ids) > 1:
+                raise
+            (gap,) = gaps
+            return SentGaps(conflicts={gap["id"]: error})
+        return SentGaps(
+            {gap["id"]: gap["ended_at"] for gap in before}, {gap["id"]: _other_gap(gap) for gap in others}
+        )
 
     def _read(self, recording_id: UUID, there: Extent | None, batch_bytes: int) -> _Batch | None:
         """Return what comes next, checked; None where the recording is gone."""
@@ -179,7 +224,7 @@ class Pusher:
 
     def _send(self, batch: _Batch, there: Extent | None) -> Step:
         row, moving = batch.row, batch.moving
-        with self._writing() as theirs:
+        with self._writing(_named(row)) as theirs:
             if there is None:
                 self._put_source(theirs, row["source"])
                 taken = sending.put_new(theirs, RECORDING, row | moving)
@@ -213,7 +258,7 @@ class Pusher:
             gaps = sending.gaps_inside(ours, row["id"], 0, row["frame_count"] + 1)
         closes = there.chunk_count == row["chunk_count"] and _says_less(there, row)
         moving = sending.last_columns(row) if closes else None
-        with self._writing() as theirs:
+        with self._writing(_named(row)) as theirs:
             if moving is not None and not sending.move_on(theirs, row["id"], there, moving):
                 return Step(Standing.MORE)
             self._put_gaps_of(theirs, row, gaps)
@@ -243,7 +288,7 @@ class Pusher:
 
     def _conflict(self, row: Columns, what: str) -> RecordingConflict:
         return RecordingConflict(
-            f"recording {row['id'].hex} of {row['source']}: {what}, so nothing was overwritten; find the one "
+            f"{_named(row)}: {what}, so nothing was overwritten; find the one "
             f"that is right with phonobase verify, here and with --db {shown(self._theirs.engine)}"
         )
 
@@ -263,20 +308,22 @@ class Pusher:
             sending.put_new(theirs, SOURCE, sending.source_row(ours, name))
 
     def _put_gaps_of(self, theirs: sa.Connection, row: Columns, gaps: Sequence[Columns]) -> None:
-        for gap in sending.put_gaps(theirs, gaps):
+        for gap in sending.put_gaps(theirs, gaps)[1]:
             raise self._conflict(row, f"gap {gap['id'].hex} in it says something else there")
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def _writing(self, what: str) -> Iterator[sa.Connection]:
         engine = self._theirs.engine.execution_options(**{WRITES: True})
         with plain_errors(engine):
             try:
                 with engine.begin() as connection:
                     yield connection
-            except (exc.IntegrityError, exc.DataError) as error:
-                reason = str(error.orig).strip().splitlines()[0]
+            except exc.DBAPIError as error:
+                if not _is_refusal(error):
+                    raise
+                reason = str(error.orig).strip().partition("\n")[0]
                 raise RecordingConflict(
-                    f"{shown(engine)} refuses what is pushed: {reason}; nothing was overwritten"
+                    f"{what}: {shown(engine)} refuses what is pushed: {reason}; nothing was overwritten"
                 ) from error
 
     @staticmethod
@@ -287,6 +334,17 @@ class Pusher:
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         with plain_errors(engine), engine.connect() as connection:
             yield connection
+
+
+def _is_refusal(error: exc.DBAPIError) -> bool:
+    """Whether a database works, but does not take what was sent."""
+    if isinstance(error.orig, psycopg.Error):  # a trigger's own error is an internal one to the driver
+        return (error.orig.sqlstate or "")[:2] in _REFUSALS
+    return isinstance(error, (exc.IntegrityError, exc.DataError))
+
+
+def _named(row: Columns) -> str:
+    return f"recording {row['id'].hex} of {row['source']}"
 
 
 def _says_less(there: Extent, row: Columns) -> bool:

@@ -273,7 +273,7 @@ def columns_at(recording: Columns, last: Columns) -> Columns:
 
 def put_new(connection: sa.Connection, table: sa.Table, row: Columns) -> bool:
     """Insert a row unless one of its key is there; whether it was inserted."""
-    statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing()
+    statement = _insert_new(connection, table)
     counted = connection.execute(statement.execution_options(preserve_rowcount=True), row)
     return counted.rowcount == 1
 
@@ -297,15 +297,18 @@ def move_on(connection: sa.Connection, recording_id: UUID, seen: Extent, moving:
     return connection.execute(statement.values(moving)).rowcount == 1
 
 
-def put_gaps(connection: sa.Connection, gaps: Sequence[Columns]) -> list[Columns]:
-    """Insert the gaps that are not there; return those that are, and say something else."""
+def put_gaps(connection: sa.Connection, gaps: Sequence[Columns]) -> tuple[list[Columns], list[Columns]]:
+    """Insert the gaps that are not there; return those that were there as they are, and as others."""
     if not gaps:
-        return []
+        return [], []
     there = {row["id"]: row for row in gap_rows(connection, [gap["id"] for gap in gaps])}
     if missing := [gap for gap in gaps if gap["id"] not in there]:
-        insert = _INSERTS[connection.dialect.name]
-        connection.execute(insert(GAP).on_conflict_do_nothing(), missing)
-    return [gap for gap in gaps if there.get(gap["id"], gap) != gap]
+        connection.execute(_insert_new(connection, GAP), missing)
+    found = [gap for gap in gaps if gap["id"] in there]
+    return (
+        [gap for gap in found if there[gap["id"]] == gap],
+        [gap for gap in found if there[gap["id"]] != gap],
+    )
 
 
 def is_deleted(connection: sa.Connection, recording: Columns) -> bool:
@@ -317,6 +320,12 @@ def is_deleted(connection: sa.Connection, recording: Columns) -> bool:
         GapRow.detail.startswith(f"recording {recording['id'].hex}:", autoescape=True),
     )
     return connection.execute(statement.limit(1)).first() is not None
+
+
+def _insert_new(connection: sa.Connection, table: sa.Table) -> Any:  # noqa: ANN401 - of either dialect
+    """Return the insert that leaves alone what is there by its key, and fails at any other constraint."""
+    insert = _INSERTS[connection.dialect.name](table)
+    return insert.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
 
 
 def _how_many(sizes: Iterable[int], batch_bytes: int) -> int:
