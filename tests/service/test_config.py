@@ -194,10 +194,10 @@ MISTAKES = [
     ('[[source]]\nname = ""', ("name", "empty")),
     ("[[source]]\nname = 3", ("name", "3 is no text")),
     ('[[source]]\nname = "a\\nb"', ("cannot name a source",)),
-    ('[[source]]\nname = "a"\nsamplerate = 44.1', ("samplerate", "44.1 is no whole number")),
-    ('[[source]]\nname = "a"\nsamplerate = true', ("samplerate", "true is no whole number")),
+    ('[[source]]\nname = "a"\nsamplerate = 44.1', ("samplerate", "44.1 is no whole number of at least 1")),
+    ('[[source]]\nname = "a"\nsamplerate = true', ("samplerate", "true is no whole number of at least 1")),
     ('[[source]]\nname = "a"\nsamplerate = 2000000', ("2000000 Hz cannot be stored",)),
-    ('[[source]]\nname = "a"\nchannels = 0', ("channels", "0 is no whole number")),
+    ('[[source]]\nname = "a"\nchannels = 0', ("channels", "0 is no whole number of at least 1")),
     ('[[source]]\nname = "a"\nchannels = []', ("channels", "each channel once")),
     ('[[source]]\nname = "a"\nchannels = [1, 1]', ("channels", "each channel once")),
     ('[[source]]\nname = "a"\nchannels = [0]', ("channels", "they count from 1")),
@@ -223,9 +223,24 @@ MISTAKES = [
     ('[[source]]\nname = "a"\nrealtime = false', ("realtime", "in real time")),
     ('[[source]]\nname = "a"\ntags = "x"', ("tags", "names with values")),
     ('[[source]]\nname = "a"\ntags = { at = 2026-01-01 }', ("tags must be names with JSON values",)),
-    ('archive = "here"\n[[source]]\nname = "a"', ("archive", "is no URL")),
-    ('archive = "mysql://h/d"\n[[source]]\nname = "a"', ("archive", "PostgreSQL")),
-    ('archive = "sqlite://"\n[[source]]\nname = "a"', ("archive", "SQLite file")),
+    ('[[source]]\nname = " "', ("name", "empty")),
+    ('[[source]]\nname = "a"\ndevice = true', ("device", "true is no text")),
+    ('[[source]]\nname = "a"\ndevice = -1', ("device", "-1 is no whole number of at least 0")),
+    ('[[source]]\nname = "a"\ndevice = 0x' + 5000 * "f", ("device", "write less")),
+    ('[[source]]\nname = "a"\ndevice = ' + 5000 * "9", ("is no TOML", "digits")),
+    ('[[source]]\nname = "a"\nchunk = 0x' + 5000 * "f", ("chunk", "write less")),
+    ("[[source]]\nname = 0x" + 5000 * "f", ("name", "a very large number is no text")),
+    ('[[source]]\nname = "a"\ninput = "plugin:"', ("input", "write plugin:MODULE:FUNCTION")),
+    ('[[source]]\nname = "a"\ninput = "plugin:of_mine"', ("input", "write plugin:MODULE:FUNCTION")),
+    ('[[source]]\nname = "a"\ninput = "plugin::f"', ("input", "write plugin:MODULE:FUNCTION")),
+    ('[[source]]\nname = "a"\ninput = "a\\u0000"', ("input", "a NUL")),
+    ('[[source]]\nname = "a"\ntrigger = -40\npre_roll = "61m"', ("pre_roll", "more than 3600 s")),
+    ("deep = " + 5000 * "[" + 5000 * "]", ("nested too deeply",)),
+    ('[[source]]\nname = "a"\ntags' + 2000 * ".a" + " = 1", ("tags", "nested too deeply")),
+    ('archive = "postgresql://u:p@h:port/db"\n[[source]]\nname = "a"', ("archive", "port that is no number")),
+    ('archive = "here"\n[[source]]\nname = "a"', ("archive", "is not a database URL")),
+    ('archive = "mysql://h/d"\n[[source]]\nname = "a"', ("archive", "postgresql://")),
+    ('archive = "sqlite://"\n[[source]]\nname = "a"', ("archive", "name a file")),
     ('floor = "much"\n[[source]]\nname = "a"', ("floor", "'much' is no size")),
     ('floor = "5 kb b"\n[[source]]\nname = "a"', ("floor", "is no size")),
     ('floor = "99999999T"\n[[source]]\nname = "a"', ("floor", "more than any disk")),
@@ -253,10 +268,13 @@ def test_every_mistake_is_one_line(tmp_path: Path, text: str, words: tuple[str, 
         assert word in message
 
 
-def test_a_mistake_shows_no_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url", ["postgresql:/me:secret@db", "me:secret@db/x", "postgresql://me:secret@h:port/x"]
+)
+def test_a_mistake_shows_no_password(tmp_path: Path, url: str) -> None:
     """An archive that is no URL may hold a password all the same."""
     with pytest.raises(InvalidService) as refusal:
-        _read(tmp_path, 'archive = "postgresql:/me:secret@db"\n[[source]]\nname = "a"')
+        _read(tmp_path, f'archive = "{url}"\n[[source]]\nname = "a"')
 
     assert "secret" not in str(refusal.value)
 

@@ -9,13 +9,11 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
-from phonobase.errors import InvalidService
+from phonobase.errors import DatabaseUnavailable, InvalidService
 from phonobase.recorder.settings import DEFAULT_FLOOR_BYTES
 from phonobase.service.sources import SOURCE_KEYS, ServiceInput, read_sources
 from phonobase.service.tables import Table
+from phonobase.store.engine import parse_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,23 +121,19 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InvalidService(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidService(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of a number with more digits than Python reads
         raise InvalidService(f"{path} is no TOML: {error}") from error
+    except RecursionError:
+        raise InvalidService(f"{path}: its tables and lists are nested too deeply; write it flat") from None
 
 
 def _archive(root: Table, text: str, folder: Path) -> str:
     try:
-        url = make_url(text)
-    except ArgumentError:
-        # The text may hold a password, and what cannot be parsed cannot be shown without it.
-        raise root.invalid(
-            "archive", "is no URL; write sqlite:////folder/FILE or postgresql://user@host/name"
-        ) from None
-    backend, _, _ = url.drivername.partition("+")
-    if backend in ("postgresql", "postgres"):
+        url = parse_url(text)
+    except DatabaseUnavailable as error:
+        raise root.invalid("archive", str(error)) from None
+    if url.get_backend_name() != "sqlite":
         return url.render_as_string(hide_password=False)
-    if backend != "sqlite" or url.database in (None, "", ":memory:"):
-        raise root.invalid("archive", "name an SQLite file or a PostgreSQL database: sqlite:////folder/FILE")
     if str(url.database).startswith("file:"):
         return text
     return url.set(database=str(folder / str(url.database))).render_as_string(hide_password=False)

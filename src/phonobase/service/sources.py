@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 DEFAULT_ROLLOVER_S = 3600
 """In a service new recordings begin every hour, unless the file says otherwise."""
 
+_PLUGIN = "plugin:"
+_LONGEST_PRE_ROLL_S = 3600
+"""Sound before a trigger waits in memory."""
+
 _TRIGGER_KEYS = ("trigger", "pre_roll", "hang", "detector")
 _SHARED_KEYS = (
     *("input", "device", "samplerate", "channels", "open_channels", "dtype", "realtime"),
@@ -143,14 +147,14 @@ def _named(root: Table, number: int, values: dict[str, Any], defaults: Table) ->
 def _input(table: Table, folder: Path) -> ServiceInput:
     name = table.text("name") or ""
     kind = _kind(table, folder)
-    device = table.values.get("device")
+    device = _device(table)
     if kind != "device" and device is not None:
         raise table.invalid("device", 'this goes with input = "device"; leave one of the two out')
     dtype = table.choice("dtype", [str(known) for known in SampleFormat])
     opened, channels = _channels(table)
     settings = InputSettings(
         kind=kind,
-        device=str(device) if isinstance(device, int) else table.text("device"),
+        device=device,
         samplerate=table.whole("samplerate"),
         channels=opened,
         dtype=dtype,
@@ -176,17 +180,27 @@ def _input(table: Table, folder: Path) -> ServiceInput:
     return ServiceInput(name, settings, (source,))
 
 
+def _device(table: Table) -> str | None:
+    """Return a device's number, or its name."""
+    given = table.values.get("device")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(table.whole("device", least=0))
+    return table.text("device")
+
+
 def _kind(table: Table, folder: Path) -> str:
     kind = table.text("input") or "device"
     if kind == "-":
         raise table.invalid(
             "input", "a service has no standard input; name a device, a file or a pipe's path"
         )
+    if kind.startswith(_PLUGIN) and not all(kind.removeprefix(_PLUGIN).partition(":")):
+        raise table.invalid("input", f"{kind!r} names no input; write plugin:MODULE:FUNCTION")
     return kind if _goes_on(kind) else str(folder / kind)
 
 
 def _goes_on(kind: str) -> bool:
-    return kind in ("device", "tone") or kind.startswith("plugin:")
+    return kind in ("device", "tone") or kind.startswith(_PLUGIN)
 
 
 def _channels(table: Table) -> tuple[int | None, tuple[int, ...] | None]:
@@ -215,7 +229,9 @@ def _trigger(table: Table) -> Trigger | None:
         return None
     return Trigger(
         level_dbfs=table.level("trigger", usual.level_dbfs),
-        pre_roll_s=table.duration("pre_roll", usual.pre_roll_s, may_be_zero=True),
+        pre_roll_s=table.duration(
+            "pre_roll", usual.pre_roll_s, may_be_zero=True, at_most=_LONGEST_PRE_ROLL_S
+        ),
         hang_s=table.duration("hang", usual.hang_s, may_be_zero=True),
         detector=None if detector is None else _detector(table, detector),
     )
@@ -252,6 +268,8 @@ def _check(table: Table, settings: InputSettings, source: SourceSettings) -> Non
         Draft(new_recording(audio_format, **source.details), source.chunk_seconds)
     except (AudioError, InvalidDetails) as error:
         raise table.invalid(None, str(error)) from error
+    except RecursionError:
+        raise table.invalid("tags", "these are nested too deeply; write them flat") from None
 
 
 def _joined(before: ServiceInput, found: ServiceInput, table: Table) -> ServiceInput:

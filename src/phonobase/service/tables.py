@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 
+_LARGEST = 2**31 - 1
+_LARGEST_QUANTITY = 2**63 - 1
+
+
 class Table:
     """A table of a file.
 
@@ -64,8 +68,10 @@ class Table:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise self.invalid(key, f'{_shown(value)} is no text; put it in quotes: "{value}"')
-        if not value:
+            raise self.invalid(key, f"{_shown(value)} is no text; put a text, in quotes")
+        if "\0" in value:
+            raise self.invalid(key, "this holds a NUL, which no text may hold; leave it out")
+        if not value.strip():
             raise self.invalid(key, "this is empty; leave it out, or say something")
         return value
 
@@ -76,13 +82,15 @@ class Table:
             raise self.invalid(key, f"{value!r} is not one of {', '.join(choices)}")
         return value
 
-    def whole(self, key: str) -> int | None:
-        """Return a whole number above 0, or None where there is no such key."""
+    def whole(self, key: str, least: int = 1) -> int | None:
+        """Return a whole number of some least value, or None where there is no such key."""
         value = self.values.get(key)
         if value is None:
             return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.invalid(key, f"{_shown(value)} is no whole number above 0")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.invalid(key, f"{_shown(value)} is no whole number of at least {least}")
+        if value > _LARGEST:
+            raise self.invalid(key, f"this is more than {_LARGEST}; write less")
         return value
 
     def flag(self, key: str) -> bool | None:
@@ -92,11 +100,16 @@ class Table:
             raise self.invalid(key, f"{_shown(value)} is neither true nor false")
         return value
 
-    def duration(self, key: str, default: float, *, may_be_zero: bool = False) -> float:
+    def duration(
+        self, key: str, default: float, *, may_be_zero: bool = False, at_most: float = float("inf")
+    ) -> float:
         """Return seconds from a number of them, or from a text as the command line takes it."""
 
         def parse(text: str) -> float:
-            return float(quantities.duration(text, may_be_zero=may_be_zero))
+            seconds = float(quantities.duration(text, may_be_zero=may_be_zero))
+            if seconds > at_most:
+                raise ValueError(f"{text!r} is more than {at_most:g} s; write less")
+            return seconds
 
         return self._quantity(key, parse, default)
 
@@ -118,6 +131,8 @@ class Table:
             return default
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self.invalid(key, f"{_shown(value)} is neither a number nor a text")
+        if isinstance(value, int) and abs(value) > _LARGEST_QUANTITY:
+            raise self.invalid(key, "this is too large a number; write less")
         try:
             return parse(str(value))
         except ValueError as error:
@@ -129,4 +144,6 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - whatever TOML has
         return str(value).lower()
     if isinstance(value, Mapping):
         return "a table"
-    return "a list" if isinstance(value, list) else repr(value)
+    if isinstance(value, list):
+        return "a list"
+    return "a very large number" if isinstance(value, int) and abs(value) > _LARGEST else repr(value)

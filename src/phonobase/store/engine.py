@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ that begins by reading can be refused it later, and no waiting helps then."""
 FETCHES_AUDIO = "phonobase_fetches_audio"
 """Execution option of a statement that selects audio."""
 
+_SECRET_KEY = re.compile(r"password|passwd|secret|scram_|passphrase", re.IGNORECASE)
+"""What the name of an option holds whose value is nobody's business, as ``sslpassword``."""
+_SECRET_OPTION = re.compile(rf"(\w*(?:{_SECRET_KEY.pattern})\w*\s*=\s*)('[^']*'|[^&\s]*)", re.IGNORECASE)
+_USER_AND_PASSWORD = re.compile(r"((?:[\w+.-]*:?//?)?[^:/]*:).*@", re.DOTALL)
+
 _BUSY_TIMEOUT_MS = 60_000
 _CONNECT_TIMEOUT_S = 10
 _PAGE_BYTES = 16_384
@@ -44,7 +50,7 @@ def create_engine(url: str | URL) -> Engine:
     Raises:
         DatabaseUnavailable: The URL is not one, or names a database that phonobase does not speak to.
     """
-    parsed = _parse(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     engine = sqlalchemy.create_engine(
@@ -85,9 +91,11 @@ def fetch_audio_in_binary(engine: Engine) -> None:
 
 
 def shown(bind: Engine | Connection) -> str:
-    """Return a bind's URL for people to read and paste: without the password, which is theirs to add."""
+    """Return a bind's URL for people to read and paste: without passwords, which are theirs to add."""
     url = bind.engine.url
-    return url._replace(drivername=url.get_backend_name(), password=None).render_as_string()
+    told = {name: value for name, value in url.query.items() if not _SECRET_KEY.search(name)}
+    url = url.set(query=told)._replace(drivername=url.get_backend_name(), password=None)
+    return url.render_as_string()
 
 
 @contextlib.contextmanager
@@ -105,13 +113,24 @@ def plain_errors(bind: Engine | Connection) -> Iterator[None]:
         raise _in_plain_words(error, shown(bind)) from error
 
 
-def _parse(url: str | URL) -> URL:
+def parse_url(url: str | URL) -> URL:
+    """Return the URL of an archive, in parts.
+
+    Raises:
+        DatabaseUnavailable: It is not one, or names a database that phonobase does not speak to.
+    """
     try:
         parsed = make_url(url)
     except exc.ArgumentError:
+        text = _without_secrets(str(url))
         raise DatabaseUnavailable(
-            f"{url!r} is not a database URL; write sqlite:///{url} for a file, "
+            f"{text!r} is not a database URL; write sqlite:///{text} for a file, "
             "or postgresql://user@host/name for a server"
+        ) from None
+    except ValueError:  # of its port
+        raise DatabaseUnavailable(
+            f"{_without_secrets(str(url))!r} has a port that is no number; "
+            "write postgresql://user@host:5432/name"
         ) from None
     backend = parsed.get_backend_name() if parsed.drivername != "postgres" else "postgresql"
     if backend not in ("sqlite", "postgresql"):
@@ -122,7 +141,19 @@ def _parse(url: str | URL) -> URL:
         raise DatabaseUnavailable(
             "an archive in memory would be lost with the process; name a file: sqlite:///clips.db"
         )
+    if "@" in (parsed.host or "") or (
+        backend == "postgresql" and _USER_AND_PASSWORD.match(parsed.database or "")
+    ):  # a password, or its end, passes for a name
+        raise DatabaseUnavailable(
+            f"{_without_secrets(str(url))!r} has an @ in a name; write postgresql://user:password@host/name, "
+            "and an @ in the password as %40"
+        )
     return parsed
+
+
+def _without_secrets(text: str) -> str:
+    """Return a text that is no URL, or only looks like one, without what may be a password in it."""
+    return _SECRET_OPTION.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1***@", text))
 
 
 def _sqlite(url: URL) -> Engine:
