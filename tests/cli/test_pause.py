@@ -96,12 +96,23 @@ def test_a_recorder_that_does_not_resume(phonobase: Program) -> None:
     phonobase("resume", "desk").refused("still says that it is paused")
 
 
+def test_a_reason_that_is_no_text(phonobase: Program) -> None:
+    """A source is paused also for a reason in bytes that are no text; it is kept as far as it is."""
+    phonobase("pause", "desk", "--reason", "caf\udce9").ok()
+
+    paused = _state(phonobase).paused("desk")
+    assert paused is not None
+    assert paused.reason == "caf\N{REPLACEMENT CHARACTER}"
+
+
 def test_what_cannot_be_paused(phonobase: Program) -> None:
     """A reason is asked for, and a source of the service; a place that is not there is named."""
     file = written(phonobase.folder, "desk")
 
     phonobase("pause", "desk").refused("--reason")
     phonobase("pause", "desk", "--reason", " ").refused("say why")
+    phonobase("pause", "caf\udce9", "--reason", "x").refused("cannot name a source")
+    phonobase("resume", "caf\udce9").refused("cannot name a source")
     phonobase("pause", "hall", "--reason", "x", "--service", file).refused(
         "no source 'hall'; there are: desk"
     )

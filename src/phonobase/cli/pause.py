@@ -15,6 +15,7 @@ from phonobase.cli.place import find_place, service_option, spool_option
 from phonobase.errors import RecorderError
 from phonobase.recorder.state import Pause
 from phonobase.service.health import examine
+from phonobase.store.recording import source_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,8 @@ def pause(settings: Settings, source: str, reason: str, service: Path | None, sp
             f"there is no folder {place.local.parent}; name the recorders' --db, or --service"
         )
     asked = place.state.paused(source)
+    # Bytes that are no text come with surrogates, which no gap can hold; a pause must not fail for that.
+    reason = reason.encode(errors="surrogateescape").decode(errors="replace")
     place.state.pause(Pause(source, reason, asked.since_us if asked else SYSTEM_CLOCK.wall_us()))
     found = _wait(place, source, lambda state: state == _PAUSED)
     undo = f"hear it again with: phonobase resume {source}"
@@ -88,6 +91,7 @@ def resume(settings: Settings, source: str, service: Path | None, spool: Path | 
 
 
 def _place_of(settings: Settings, service: Path | None, spool: Path | None, source: str) -> Place:
+    source_name(source)
     place = find_place(settings, service, spool)
     if place.sources and source not in place.sources:
         raise RecorderError(f"{service} has no source {source!r}; there are: {', '.join(place.sources)}")

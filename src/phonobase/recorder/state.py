@@ -9,36 +9,27 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from phonobase.errors import RecorderError, RecorderRunning
+from phonobase.recorder.lock import Lock, holder
+from phonobase.recorder.plausible import plausible
+from phonobase.recorder.private import make_folder, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import UnionType
 
 _SUFFIX = "-recorders"
 _FORWARDER = "forwarder.json"
 _PAUSES_KEPT = 100
 _SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_CHARACTERS = 40
-
-_TYPES: dict[str, type | UnionType] = {
-    "int": int,
-    "str": str,
-    "int | None": int | None,
-    "str | None": str | None,
-    "float | None": float | int | None,
-    "list[str]": list,
-}
-"""What JSON may have for a field, by its annotation."""
 
 Said = TypeVar("Said", "Pause", "SourceStatus", "ForwarderStatus")
 
@@ -154,29 +145,29 @@ class StateFolder:
         self.path = database.with_name(database.name + _SUFFIX)
 
     @contextlib.contextmanager
-    def lock(self, source: str) -> Iterator[None]:
+    def lock(self, source: str) -> Iterator[Lock]:
         """Be the only recorder of a source, for as long as the block lasts or the process lives.
+
+        Ask ``is_held`` of it now and then: somebody may remove the folder.
 
         Raises:
             RecorderRunning: Another one is at it.
             RecorderError: The folder cannot be written to.
         """
+        path = self._file(source, "lock")
         with self._writable():
-            file = self._file(source, "lock", make=True).open("a+", encoding="utf-8")
-        with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock = Lock(path)
             except BlockingIOError:
-                file.seek(0)
-                pid = file.read().strip() or "unknown"
                 raise RecorderRunning(
-                    f"{source} is being recorded already, by process {pid}; stop that, or name another source"
+                    f"{source} is being recorded already, by process {holder(path)}; stop that, or name "
+                    "another source"
                 ) from None
-            with contextlib.suppress(OSError):  # of a full disk; the number is only for people
-                os.ftruncate(file.fileno(), 0)
-                os.write(file.fileno(), str(os.getpid()).encode())
+        try:
             self._clear_away(source)
-            yield
+            yield lock
+        finally:
+            lock.let_go()
 
     def pause(self, pause: Pause) -> None:
         """Ask for a source not to be heard, now and after a restart, until it is resumed.
@@ -204,11 +195,10 @@ class StateFolder:
 
     def pauses(self, source: str) -> list[Pause]:
         """Return the last pauses of a source, the present one behind those that have ended."""
-        ended = []
+        lines: list[bytes] = []
         with contextlib.suppress(OSError):
-            for line in self._file(source, "pauses.jsonl").read_text("utf-8").splitlines()[-_PAUSES_KEPT:]:
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    ended.append(Pause(**json.loads(line)))
+            lines = self._file(source, "pauses.jsonl").read_bytes().splitlines()[-_PAUSES_KEPT:]
+        ended = [pause for pause in (plausible(Pause, line) for line in lines) if pause]
         present = self.paused(source)
         return [*ended, present] if present else ended
 
@@ -221,7 +211,7 @@ class StateFolder:
         # What cannot be read counts as well: better no sound than sound that nobody may keep.
         path = self._file(source, "pause.json")
         pause = _read(path, Pause)
-        return pause or (Pause(source, "a pause that cannot be read", 0) if path.exists() else None)
+        return pause or (Pause(source, "a pause that cannot be read", 0) if _may_exist(path) else None)
 
     def say(self, status: SourceStatus) -> None:
         """Tell how a source is doing."""
@@ -232,7 +222,13 @@ class StateFolder:
         return _read(self._file(source, "status.json"), SourceStatus)
 
     def sources(self) -> list[SourceStatus]:
-        """Return what was said last of every source that was recorded here, by name."""
+        """Return what was said last of every source that was recorded here, by name.
+
+        Raises:
+            RecorderError: The folder cannot be read.
+        """
+        with self._readable():
+            next(self.path.iterdir(), None)  # glob finds nothing where it may not look
         found = (_read(path, SourceStatus) for path in self.path.glob("*.status.json"))
         return sorted((status for status in found if status), key=lambda status: status.source)
 
@@ -245,7 +241,7 @@ class StateFolder:
 
     def say_forwarder(self, status: ForwarderStatus) -> None:
         """Tell how forwarding is doing."""
-        self.path.mkdir(exist_ok=True)
+        make_folder(self.path)
         _write(self.path / _FORWARDER, status)
 
     def forwarder(self) -> ForwarderStatus | None:
@@ -261,12 +257,23 @@ class StateFolder:
                 f"{self.path}: {error.strerror}; make it a folder that this user may write to"
             ) from error
 
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # nothing was recorded here yet
+        except OSError as error:
+            raise RecorderError(
+                f"{self.path}: {error.strerror}; ask as the user that records, or as root"
+            ) from error
+
     def _file(self, source: str, kind: str, *, make: bool = False) -> Path:
         if make:  # whoever only reads leaves nothing behind
-            self.path.mkdir(exist_ok=True)
+            make_folder(self.path)
         # A name may hold anything; its hash tells those apart that look alike once made plain.
         slug = _SLUG.sub("-", source.lower())[:_SLUG_CHARACTERS].strip("-")
-        return self.path / f"{slug}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.{kind}"
+        return self.path / f"{slug}.{_digest(source)}.{kind}"
 
     def _clear_away(self, source: str) -> None:
         """Remove what a recorder that was killed had begun to write of its status."""
@@ -274,12 +281,28 @@ class StateFolder:
             path.unlink(missing_ok=True)
 
 
+def _digest(source: str) -> str:
+    # Also of a name that no source can have: whoever asks for it learns that there is none.
+    return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a file is there, or may be, for all that can be seen."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting: bool = False) -> None:
     """Replace a file whole: nobody reads half of it."""
     text = json.dumps(dataclasses.asdict(said)).encode()
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with new.open("wb") as file:
+        with os.fdopen(open_private(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(text)
             if lasting:
                 file.flush()
@@ -296,8 +319,8 @@ def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting:
 
 def _append(path: Path, line: str) -> None:
     """Add a line to a file, and let it be there also after a power failure."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    with os.fdopen(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+        file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -332,14 +355,8 @@ def _keep_name(folder: Path) -> None:
 
 
 def _read(path: Path, kind: type[Said]) -> Said | None:
-    """Return what a file says; None where it is not there, or says something else.
-
-    A later version may say more; what this one does not know is left out.
-    """
+    """Return what a file says; None where it is not there, or says what cannot be."""
     try:
-        said: Any = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: said[field.name] for field in dataclasses.fields(kind)}
-    except (OSError, ValueError, TypeError, KeyError):
+        return plausible(kind, path.read_bytes())
+    except OSError:
         return None
-    types = {field.name: _TYPES[str(field.type)] for field in dataclasses.fields(kind)}
-    return kind(**known) if all(isinstance(known[name], types[name]) for name in known) else None

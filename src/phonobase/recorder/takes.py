@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from phonobase.recorder.words import storable_words
 from phonobase.store.columns import from_us, to_us
 from phonobase.store.ids import uuid7
 from phonobase.store.recording import MAX_SECONDS, Details, State
@@ -133,7 +134,7 @@ class Takes:
         while True:
             writer = self._writer or self._begin(self.next_us)
             part = min(frame_count, self._frames_left)
-            writer.lose(part, cause, _storable(detail))
+            writer.lose(part, cause, storable_words(detail))
             self._advance(part)
             frame_count -= part
             if not frame_count:
@@ -146,7 +147,7 @@ class Takes:
             from_us(started_us),
             from_us(ended_us),
             cause,
-            detail=_storable(detail),
+            detail=storable_words(detail),
             run_id=self._run_id,
         )
         self.gaps += 1
@@ -220,11 +221,6 @@ class Takes:
         self._bytes_before += writer.bytes_committed
         self._committed_before_us = writer.committed_at_us or self._committed_before_us
         self._writer = None
-
-
-def _storable(detail: str) -> str:
-    """Return what a device or a person said without what no database takes: it must not cost sound."""
-    return "".join(character if character.isprintable() else " " for character in detail)
 
 
 def frames_until_rollover(started_us: int, rollover_s: int | None, form: AudioFormat) -> int:
