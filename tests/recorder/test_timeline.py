@@ -139,6 +139,59 @@ def test_a_device_that_gave_nothing_for_a_while_has_lost_that() -> None:
     assert _times(taken.events)[-1] == BEGAN_US + 5005 * 1000 + 3_450_000
 
 
+@pytest.mark.parametrize("late_ms", [0, 20])
+@pytest.mark.parametrize(
+    ("stalls_ms", "apart_ms"),
+    [((1000, 1000), 500), ((300, 300), 400), ((2000, 400, 700), 250), ((150, 150), 300), ((300, 3000), 100)],
+)
+def test_stalls_close_together_are_losses_of_their_own(
+    stalls_ms: tuple[int, ...], apart_ms: int, late_ms: int
+) -> None:
+    """What was heard between two stalls stays in its place, also if it came somewhat late."""
+    taken = Taken()
+    lateness = random.Random(late_ms)
+    stops = {3000 + number * apart_ms: stall_ms for number, stall_ms in enumerate(stalls_ms)}
+    at_ms = 0
+    for place in range(0, 9000, FRAGMENT):
+        at_ms += stops.get(place, 0) + FRAGMENT
+        taken.take(FRAGMENT, round((at_ms + lateness.uniform(0, late_ms)) * MS))
+    taken.finish()
+    assert [loss.cause for loss in taken.losses()] == ["stalled"] * len(stalls_ms)
+    assert [loss.frame_count for loss in taken.losses()] == pytest.approx(stalls_ms, abs=TOLERANCE)
+    assert taken.lost_at() == list(stops)
+    assert taken.heard() == list(range(9000))
+
+
+def test_a_stall_right_behind_what_was_not_fetched_is_a_loss_of_its_own() -> None:
+    """Of the first pause the device kept a second; half a second after it, it gave nothing for a while."""
+    taken = Taken()
+    taken.steadily(3)
+    for number in range(1, 6):
+        taken.take(200, 8000 * MS + number * 1000)
+    taken.steadily(0.5, until_ns=8000 * MS)
+    taken.steadily(3, until_ns=9500 * MS)
+    taken.finish()
+    overflow, stall = taken.losses()
+    assert (overflow.cause, stall.cause) == ("overflow", "stalled")
+    assert overflow.frame_count == pytest.approx(4000, abs=TOLERANCE)
+    assert stall.frame_count == pytest.approx(1000, abs=TOLERANCE)
+    assert taken.lost_at() == [pytest.approx(4000, abs=TOLERANCE), 4500]
+
+
+@pytest.mark.parametrize(("flagged", "causes"), [(0, ["overflow", "stalled"]), (1, ["stalled", "overflow"])])
+def test_of_two_stalls_one_is_reported_by_the_device(flagged: int, causes: list[str]) -> None:
+    """Each has its own cause."""
+    taken = Taken()
+    taken.steadily(3)
+    for number, began_ms in enumerate((4000, 5500)):
+        taken.take(FRAGMENT, (began_ms + 55) * MS, overflowed=number == flagged)
+        taken.steadily(0.45, until_ns=(began_ms + 50) * MS)
+    taken.steadily(3)
+    taken.finish()
+    assert [(loss.cause, loss.frame_count) for loss in taken.losses()] == [(cause, 1000) for cause in causes]
+    assert taken.lost_at() == [3000, 3500]
+
+
 def test_sound_that_only_comes_late_is_not_lost() -> None:
     """A burst that makes up for a pause leaves no trace."""
     taken = Taken()

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LEVEL_NS = 15_000_000
+"""Lags that differ by less are the same."""
+
+NEVER_NS = 1 << 62
+"""No moment and no lag is that far off."""
+
+_STEP_NS = 50_000_000
+_STAIR_NS = 300_000_000
 _SPAN_NS = 5_000_000_000
 _KNOWN_NS = 300_000_000_000
 _LIKELY_NS = 50_000_000
 _RARE_NS = 1_000_000_000
-_NEVER_NS = 1 << 62
 
 
 class Floor:
@@ -40,7 +54,7 @@ class Floor:
         """Take the lag of a block that arrived now."""
         if self.at_ns - lag_ns > _LIKELY_NS and not self._stays_early(now_ns):
             return
-        if now_ns - self._began_ns >= _SPAN_NS and self._least_ns != _NEVER_NS:
+        if now_ns - self._began_ns >= _SPAN_NS and self._least_ns != NEVER_NS:
             self._measure()
             self._began_ns, self._before_ns, self._least_ns = now_ns, self._least_ns, lag_ns
         self._least_ns = min(self._least_ns, lag_ns)
@@ -54,7 +68,7 @@ class Floor:
         """Take the next lags to be those behind a loss, from which what was missing is taken off."""
         self._end_stretch()
         self._due_ns, self._excess_ns = self.at_ns if self._due_ns is None else self._due_ns, 0
-        self._began_ns, self._before_ns, self._least_ns = now_ns, self.at_ns, _NEVER_NS
+        self._began_ns, self._before_ns, self._least_ns = now_ns, self.at_ns, NEVER_NS
 
     @property
     def drift_ppm(self) -> float | None:
@@ -87,3 +101,47 @@ class Floor:
         if self._due_ns is not None:
             error_ns, self._due_ns = self._due_ns - self._least_ns, None
             self._excess_ns = error_ns if abs(error_ns) < _LIKELY_NS else 0
+
+
+def stairs(lags_ns: Sequence[int], from_ns: int, to_ns: int) -> list[int]:
+    """Return the levels at which lags stayed for some blocks on their way up from one to another.
+
+    What falls back later was lateness. The last blocks of a level may be late and nothing follows that makes
+    up for it: the lower a step is, the more blocks must have come since.
+
+    Args:
+        lags_ns: Those of the blocks held, in order.
+        from_ns: Where they were before.
+        to_ns: Where they are now: the last of the levels.
+    """
+    least_ns = list(accumulate(reversed(lags_ns), min))[::-1]
+    levels: list[int] = []
+    first = 0
+    while first < len(least_ns) and to_ns - least_ns[first] >= _STEP_NS:
+        level_ns = least_ns[first]
+        behind = bisect_left(least_ns, level_ns + LEVEL_NS, first)
+        step_ns = level_ns - (levels[-1] if levels else from_ns)
+        if step_ns >= _STEP_NS and behind - first > 1 and (behind - first) * step_ns >= _STAIR_NS:
+            levels.append(level_ns)
+        first = behind
+    return [*levels, to_ns]
+
+
+def settled(came_ns: Iterable[tuple[int, int]], span_ns: int) -> int | None:
+    """Return the least lag of so long, if it is the same in both halves of that.
+
+    Args:
+        came_ns: When blocks arrived and their lags, the latest first.
+        span_ns: For how long they must have come in step with the clock.
+    """
+    now_ns: int | None = None
+    early_ns = late_ns = NEVER_NS
+    for arrived_ns, lag_ns in came_ns:
+        now_ns = arrived_ns if now_ns is None else now_ns
+        if now_ns - arrived_ns > span_ns:
+            break
+        if now_ns - arrived_ns > span_ns // 2:
+            early_ns = min(early_ns, lag_ns)
+        else:
+            late_ns = min(late_ns, lag_ns)
+    return min(early_ns, late_ns) if abs(early_ns - late_ns) <= LEVEL_NS else None

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from phonobase.recorder.floor import Floor
+from phonobase.recorder.floor import LEVEL_NS, NEVER_NS, Floor, settled, stairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,6 @@ _ANCHORING_NS = 1_000_000_000
 # by 10 ms at most on an idle machine. With four threads and two processes that never rest it is late by
 # 22 ms at the median and by 230 ms at most, while the least of each second is within 12 ms of the floor.
 _LATE_NS = 25_000_000
-_LEVEL_NS = 15_000_000
 _SETTLED_NS = 1_000_000_000
 _BURST_NS = 300_000_000
 _LONG_NS = 200_000_000
@@ -39,7 +38,6 @@ _HELD_S = 60
 _HELD_BYTES = 268_435_456
 _READING_NS = 1_000_000
 _READINGS = 5
-_NEVER_NS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class Timeline:
         self._held: deque[_Arrival] = deque()
         self._held_frames = 0
         self._resumed_ns = 0
-        self._seen_ns = -_NEVER_NS
+        self._seen_ns = -NEVER_NS
         self._most_held = min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
         self._anchored = False
         self._place = 0
@@ -241,72 +239,84 @@ class Timeline:
         if settled_ns is not None and self._floor.missing_ns(settled_ns) < _LONG_NS and not flagged:
             settled_ns = self._settled_ns(_SURELY_SETTLED_NS)
         if settled_ns is not None:
-            return self._close_hold(self._floor.missing_ns(settled_ns), flagged=flagged)
+            return self._close_hold(settled_ns, flagged=flagged)
         latest_ns = self._held[-1].arrived_ns
         overdue = latest_ns - self._resumed_ns > _UNDECIDED_NS or self._held_frames >= self._most_held
         if not last and not overdue:
             return []
         recent = (arrival for arrival in self._held if latest_ns - arrival.arrived_ns <= _SETTLED_NS)
-        least_ns = self._floor.missing_ns(min(self._lag(arrival) for arrival in recent))
+        least_ns = min(self._lag(arrival) for arrival in recent)
         # A few blocks at the very end may be late by a bad moment of the machine's.
         proof_ns = _LONG_NS if latest_ns - self._resumed_ns >= _LONG_NS else _SETTLED_NS
-        return self._close_hold(least_ns if least_ns >= proof_ns else 0, flagged=flagged)
+        proven = self._floor.missing_ns(least_ns) >= proof_ns
+        return self._close_hold(least_ns if proven else None, flagged=flagged)
 
     def _settled_ns(self, span_ns: int) -> int | None:
         """Return the new floor, once blocks have come in step with the clock for so long."""
-        now_ns = self._held[-1].arrived_ns
-        since_ns, middle_ns = now_ns - span_ns, now_ns - span_ns // 2
-        if self._held[0].arrived_ns > since_ns:
+        if self._held[-1].arrived_ns - self._held[0].arrived_ns < span_ns:
             return None
-        early_ns = late_ns = _NEVER_NS
-        for arrival in reversed(self._held):
-            if arrival.arrived_ns < since_ns:
-                break
-            if arrival.arrived_ns < middle_ns:
-                early_ns = min(early_ns, self._lag(arrival))
-            else:
-                late_ns = min(late_ns, self._lag(arrival))
-        return min(early_ns, late_ns) if abs(early_ns - late_ns) <= _LEVEL_NS else None
+        return settled(((held.arrived_ns, self._lag(held)) for held in reversed(self._held)), span_ns)
 
-    def _close_hold(self, missing_ns: int, *, flagged: bool) -> list[Event]:
-        """Release what is held, and the loss of so much at its place."""
-        if flagged and missing_ns < _LEVEL_NS:
+    def _close_hold(self, level_ns: int | None, *, flagged: bool) -> list[Event]:
+        """Release what is held, and the losses by which the floor has risen to this, each at its place."""
+        missing_ns = 0 if level_ns is None else self._floor.missing_ns(level_ns)
+        if flagged and missing_ns < LEVEL_NS:
             place = next(arrival.place for arrival in self._held if arrival.overflowed)
             return self._let_go(
-                Loss(0, "overflow", "the device reported lost sound; the clock misses none"), place
+                (place, Loss(0, "overflow", "the device reported lost sound; the clock misses none"))
             )
-        if missing_ns < _LATE_NS and not flagged:
+        if level_ns is None or (missing_ns < _LATE_NS and not flagged):
             return self._let_go()
-        floor_ns = self._floor.at_ns + missing_ns
+        levels_ns = stairs([self._lag(arrival) for arrival in self._held], self._floor.at_ns, level_ns)
+        starts = [self._reached(level) for level in levels_ns]
+        bounds = [self._held[0].place, *starts[1:], self._held[-1].end]
+        losses = []
+        before_ns = level_ns - missing_ns
+        for number, (level, start) in enumerate(zip(levels_ns, starts, strict=True)):
+            within = [
+                arrival for arrival in self._held if bounds[number] <= arrival.place < bounds[number + 1]
+            ]
+            losses.append(self._lost(level - before_ns, level, start, within))
+            before_ns = level
+        return self._let_go(*losses)
+
+    def _reached(self, level_ns: int) -> int:
+        """Return the place from which on nothing came earlier than this: that came before the loss."""
+        early = [arrival for arrival in self._held if self._lag(arrival) < level_ns - LEVEL_NS]
+        return early[-1].end if early else self._held[0].place
+
+    def _lost(
+        self, missing_ns: int, level_ns: int, start: int, within: Sequence[_Arrival]
+    ) -> tuple[int, Loss]:
+        """Return what is missing where the floor rose to the level that it has within these, and where."""
         count = round(missing_ns * self._format.sample_rate / _NS)
         seconds = f"{count / self._format.sample_rate:.3f} s"
-        # Whatever has come earlier than the new floor has come before the loss.
-        early = [arrival for arrival in self._held if self._lag(arrival) < floor_ns - _LEVEL_NS]
-        least = early[-1].end if early else self._held[0].place
-        behind = [arrival for arrival in self._held if arrival.place >= least]
-        latest = max(behind, key=self._lag, default=self._held[-1])
-        if flagged:
-            flag = next(arrival.place for arrival in self._held if arrival.overflowed)
+        for flag in (arrival.place for arrival in within if arrival.overflowed):
             loss = Loss(count, "overflow", f"the device reported lost sound; the clock misses {seconds}")
-            return self._let_go(loss, max(flag, least))
-        if self._lag(latest) - floor_ns > _BURST_NS:
+            return max(flag, start), loss
+        behind = [arrival for arrival in within if arrival.place >= start]
+        latest = max(behind, key=self._lag, default=self._held[-1])
+        if self._lag(latest) - level_ns > _BURST_NS:
             # What waited in the device is from before it was fetched from again; all after that was fetched.
-            fetched = (latest.arrived_ns - floor_ns) * self._format.sample_rate // _NS
-            return self._let_go(
-                Loss(count, "overflow", f"{seconds} were not fetched in time"), max(fetched, least)
-            )
-        return self._let_go(Loss(count, "stalled", f"the device gave no sound for {seconds}"), least)
+            fetched = (latest.arrived_ns - level_ns) * self._format.sample_rate // _NS
+            loss = Loss(count, "overflow", f"{seconds} were not fetched in time")
+            return min(max(fetched, start), within[-1].end), loss
+        return start, Loss(count, "stalled", f"the device gave no sound for {seconds}")
 
-    def _let_go(self, loss: Loss | None = None, place: int = 0) -> list[Event]:
+    def _let_go(self, *losses: tuple[int, Loss]) -> list[Event]:
+        """Release what is held, with each loss at its place, the first first."""
         held, self._held, self._held_frames = list(self._held), deque(), 0
-        if loss is None:
+        if not losses:
             return self._release(held)
-        before, after = _split(held, place, self._format.sample_rate)
-        self._place += loss.frame_count
-        moved = [replace(arrival, place=arrival.place + loss.frame_count) for arrival in after]
-        heard_before = self._release(before, known=False)
-        self._floor.interrupt(held[-1].arrived_ns)
-        return [*heard_before, loss, *self._release(moved)]
+        ended_ns, moved, events = held[-1].arrived_ns, 0, list[Event]()
+        for place, loss in losses:
+            before, held = _split(held, place, self._format.sample_rate)
+            events += self._release(_moved(before, moved), known=False)
+            events.append(loss)
+            moved += loss.frame_count
+        self._place += moved
+        self._floor.interrupt(ended_ns)
+        return events + self._release(_moved(held, moved))
 
     def _release(self, arrivals: Sequence[_Arrival], *, known: bool = True) -> list[Event]:
         """Return the sound of these, whose lag tells the floor if it is known what was missing before."""
@@ -362,6 +372,10 @@ class Timeline:
             if took_ns < _READING_NS:
                 break
         return offset_us
+
+
+def _moved(arrivals: Sequence[_Arrival], by: int) -> list[_Arrival]:
+    return [replace(arrival, place=arrival.place + by) for arrival in arrivals]
 
 
 def _split(held: Sequence[_Arrival], place: int, rate: int) -> tuple[list[_Arrival], list[_Arrival]]:
