@@ -146,7 +146,7 @@ def test_a_state_folder_that_cannot_be_made(phonobase: Program) -> None:
     ("top", "reason"),
     [
         ("archiv = 1\n", "archiv: there is no such key here; did you mean archive?"),
-        ('archive = "postgresql:/me:secret@db"\n', "archive: is no URL"),
+        ('archive = "postgresql:/me:secret@db"\n', "is not a database URL"),
     ],
 )
 def test_a_service_that_means_nothing(phonobase: Program, top: str, reason: str) -> None:

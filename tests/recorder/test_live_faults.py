@@ -22,7 +22,7 @@ from tests.store.faults import Faults
 from tests.support.accounts import account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.recorder.scripted import Step
@@ -116,16 +116,19 @@ def test_every_operation_on_the_database_fails_once(tmp_path: Path, empty: Path)
 @contextlib.contextmanager
 def _failing_file(folder: Path, number: int) -> Iterator[list[int]]:
     """Lets the opening of one file in a folder fail, as a disk does; gives what was counted."""
-    count, really = [0], io.open
+    count = [0]
 
-    def opened(file: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - open's
-        if str(file).startswith(str(folder)):
-            count[0] += 1
-            if count[0] == number + 1:
-                raise OSError(errno.EIO, "a fault that was asked for", str(file))
-        return really(file, *arguments, **options)
+    def failing(really: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - open's
+            if str(file).startswith(str(folder)):
+                count[0] += 1
+                if count[0] == number + 1:
+                    raise OSError(errno.EIO, "a fault that was asked for", str(file))
+            return really(file, *arguments, **options)
 
-    with patch.object(io, "open", opened):
+        return opened
+
+    with patch.object(io, "open", failing(io.open)), patch.object(os, "open", failing(os.open)):
         yield count
 
 
