@@ -12,6 +12,8 @@ from phonobase.audio.encoding import Encoding
 from phonobase.capture import ToneInput
 from phonobase.cli import meter
 from phonobase.pcm import to_bytes
+from tests.cli.program import finished
+from tests.store.judge import wait_until
 from tests.support.require import require
 
 if TYPE_CHECKING:
@@ -226,3 +228,24 @@ def test_a_device_is_recorded(phonobase: Program, own_sound: SoundServer) -> Non
     assert (default.frame_count, default.format) == (33_075, AudioFormat(44_100, 1))
     assert (named.frame_count, named.format) == (22_050, AudioFormat(44_100, 2))
     assert (default.capture["device"], named.capture["device"]) == ("default", "pulse")
+
+
+def test_nothing_but_quiet_is_no_error(phonobase: Program) -> None:
+    """With a trigger that nothing reached all is well, and the quiet is listed."""
+    said = phonobase("record", "--input", "tone", "--trigger", "-6dBFS", "--duration", "2").ok()
+
+    assert "nothing was to be recorded" in said.err
+    assert said.out == b""
+    (gap,) = phonobase("gaps", "--source", "default", "--json").ok().json
+    assert (gap["cause"], gap["seconds"]) == ("quiet", 2.0)
+
+
+def test_the_archive_is_removed_while_recording(phonobase: Program) -> None:
+    """What is written to a file without a name is lost at the end, so the recorder says so and ends."""
+    process = phonobase.start("record", "--input", "tone", "--chunk", "0.2s")
+    file = phonobase.folder / phonobase.url.removeprefix("sqlite:///")
+    wait_until(lambda: bool(phonobase.recordings()))
+
+    file.unlink()
+
+    finished(process).failed("removed or replaced", "restart the recorder")

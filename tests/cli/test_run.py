@@ -210,3 +210,22 @@ def test_the_unit_is_right(tmp_path: Path) -> None:
             ["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_service_is_run_once(phonobase: Program) -> None:
+    """The second supervisor of a file is refused, by the number of the first's process."""
+    file = written(phonobase.folder, "a")
+    with running(phonobase, file) as service:
+        service.until(committed)
+        second = phonobase.call("run", str(file))
+        assert second.code == 1
+        assert f"{file} is run already, by process" in second.err
+        assert service.end().code == 0
+
+
+def test_a_service_whose_archive_cannot_be(phonobase: Program) -> None:
+    """What never can work is said once, in one line, and nothing is started."""
+    file = written(phonobase.folder, "a")
+    said = phonobase.call("--db", "sqlite:////nowhere/at/all.db", "run", str(file))
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "check that the folder exists" in said.err

@@ -41,7 +41,7 @@ def pause(settings: Settings, source: str, reason: str, service: Path | None, sp
 
     What is said meanwhile reaches no disk; a gap of the cause "paused" stands for it. The command returns
     when the recorder has done so, which takes less than a second. Where there is none, one that is started
-    later hears nothing, and the exit code is 0.
+    later hears nothing, but the exit code is 1: the source may be recorded elsewhere.
     """
     if not reason.strip():
         raise click.UsageError("say why with --reason: whoever reads the gap wants to know")
@@ -55,10 +55,13 @@ def pause(settings: Settings, source: str, reason: str, service: Path | None, sp
     reason = reason.encode(errors="surrogateescape").decode(errors="replace")
     place.state.pause(Pause(source, reason, asked.since_us if asked else SYSTEM_CLOCK.wall_us()))
     found = _wait(place, source, lambda state: state == _PAUSED)
-    undo = f"hear it again with: phonobase resume {source}"
+    undo = f"hear it again with: phonobase resume {source}{_named(service, spool)}"
     if found is None:
-        note(f"no recorder of {source} runs, and one that is started later hears nothing; {undo}")
-    elif found.state == _PAUSED:
+        raise RecorderError(
+            f"no recorder of {source} writes to {place.local}: if one runs, name its --service or --db; "
+            f"one that is started there later hears nothing; {undo}"
+        )
+    if found.state == _PAUSED:
         note(f"{source} is paused; {undo}")
     elif found.state in _DEAF:
         note(f"{source} gives no sound now ({found.state}), and will not be heard when it does; {undo}")
@@ -78,8 +81,7 @@ def resume(settings: Settings, source: str, service: Path | None, spool: Path | 
     """Hear a source again that was paused."""
     place = _place_of(settings, service, spool, source)
     if place.state.paused(source) is None:
-        note(f"{source} was not paused")
-        return
+        raise RecorderError(f"{source} is not paused beside {place.local}; name its --service or --db")
     place.state.resume(source, SYSTEM_CLOCK.wall_us())
     found = _wait(place, source, lambda state: state != _PAUSED)
     if found is None:
@@ -88,6 +90,12 @@ def resume(settings: Settings, source: str, service: Path | None, spool: Path | 
         raise RecorderError(f"{source} still says that it is paused; see: phonobase status")
     else:
         note(f"{source} is heard again: {found.state}")
+
+
+def _named(service: Path | None, spool: Path | None) -> str:
+    """Return the options that name the same place again."""
+    options = (("--service", service), ("--spool", spool))
+    return "".join(f" {option} {path}" for option, path in options if path is not None)
 
 
 def _place_of(settings: Settings, service: Path | None, spool: Path | None, source: str) -> Place:

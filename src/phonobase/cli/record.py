@@ -189,7 +189,9 @@ def command(
             finally:
                 said.at_the_end(recorder, input_.format)
             if said.nothing(recorder):
-                raise PhonobaseError(_NOTHING)
+                if not recorder.has_heard:
+                    raise PhonobaseError(_NOTHING)
+                note("nothing was to be recorded; what was heard instead is listed: phonobase gaps")
 
 
 class _Inputs:

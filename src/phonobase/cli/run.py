@@ -78,14 +78,17 @@ def _supervise(service: Service, log_format: str) -> None:
     from phonobase.service.supervisor import Supervisor  # noqa: PLC0415
 
     local = local_file(service.archive, service.spool)
+    with local_archive(service.archive, service.spool):
+        pass  # what is wrong with it is told once, here
+    state = StateFolder(local)
     supervisor = Supervisor(
         service,
         local,
-        StateFolder(local),
+        state,
         forwarding=needs_spool(service.archive),
         log_format=log_format,
     )
-    with on_signals(lambda _again: supervisor.stop()):
+    with state.lock_service(service.path), on_signals(lambda _again: supervisor.stop()):
         supervisor.run()
 
 

@@ -103,10 +103,8 @@ class Lane:
 
     def begin_run(self, started_us: int, capture: Mapping[str, str | int | float]) -> None:
         """Go on on a new frame count, whose first frame was heard at that time."""
-        before_us, self._offset_us = self._offset_us, self._read_offset_us()
-        step_us = 0 if before_us is None else self._offset_us - before_us
-        large = abs(step_us) >= _LEAST_STEP_US
-        self._opened.begin_run(started_us, capture, step_us if large else 0)
+        self._opened.begin_run(started_us, capture, self._set_by_us())
+        self._offset_us = self._read_offset_us()
 
     def look(self) -> None:
         """See whether somebody paused the source, or resumed it; to be called with whatever comes."""
@@ -137,6 +135,8 @@ class Lane:
                 self._shut_gate()
                 self._track.cut_off(DEVICE_LOST, detail, self._clock.wall_us())
             self._offset_us = self._read_offset_us()
+        elif self._track is not None and not self._set_by_us():
+            self._track.account_until(self._clock.wall_us())
         self._be(DEVICE_LOST, detail)
 
     def finish(self) -> None:
@@ -233,6 +233,11 @@ class Lane:
             except StoreError:
                 return unheard
         return None
+
+    def _set_by_us(self) -> int:
+        """Return by how much somebody set the wall clock since the last run."""
+        step_us = 0 if self._offset_us is None else self._read_offset_us() - self._offset_us
+        return step_us if abs(step_us) >= _LEAST_STEP_US else 0
 
     def _read_offset_us(self) -> int:
         """Return the wall clock less the one that nobody sets."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from phonobase.audio.level import Level
 from phonobase.capture.clock import SYSTEM_CLOCK
-from phonobase.errors import CaptureError, StoreError
+from phonobase.errors import CaptureError, PhonobaseError, RecorderRunning, StoreError
 from phonobase.recorder.closer import Closer
 from phonobase.recorder.every import every
 from phonobase.recorder.lane import Lane
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from phonobase.capture.block import Input
     from phonobase.capture.clock import Clock
+    from phonobase.recorder.lock import Lock
     from phonobase.recorder.settings import SourceSettings
     from phonobase.recorder.state import StateFolder
     from phonobase.recorder.timeline import Event
@@ -77,6 +78,8 @@ class LiveRecorder:
     ) -> None:
         self.frames_lost = 0
         """Frames that the input lost; a device that was away is not counted."""
+        self.has_heard = False
+        """Whether any sound came, recorded or not."""
         self._archive = archive
         self._folder = folder
         self._open_input = open_input
@@ -91,6 +94,8 @@ class LiveRecorder:
         ]
         self._names = ", ".join(source.name for source in sources)
         self._lost_detail = ""
+        self._locks: list[Lock] = []
+        self._fatal: PhonobaseError | None = None
         self._input: Input | None = None
         self._stopped = False
         self._run_begun = False
@@ -114,11 +119,11 @@ class LiveRecorder:
 
         Raises:
             RecorderRunning: Another recorder is at one of the sources.
-            StoreError: The archive does not work at the beginning.
+            StoreError: The archive does not work at the beginning, or its file was removed meanwhile.
         """
         with contextlib.ExitStack() as stack:
             for lane in self._lanes:
-                stack.enter_context(self._folder.lock(lane.settings.name))
+                self._locks.append(stack.enter_context(self._folder.lock(lane.settings.name)))
             self._room.measure()
             self._closer = Closer(self._archive, self._on_recording)
             for lane in self._lanes:
@@ -133,6 +138,8 @@ class LiveRecorder:
                 raise
             self._finish()
             self._closer.stop(_CLOSING_S)
+            if self._fatal is not None:
+                raise self._fatal
 
     def _finish(self) -> None:
         for lane in self._lanes:
@@ -201,7 +208,7 @@ class LiveRecorder:
                 self._on_level(sum(heard, Level()))
 
     def _begin_run(self, started_us: int, input_: Input) -> None:
-        self._run_begun = True
+        self._run_begun = self.has_heard = True
         self._count_down(started_us, input_.format.sample_rate)
         self._lost_detail = ""
         _log.info("recording", extra={"source": self._names, "input": dict(input_.description)})
@@ -252,6 +259,13 @@ class LiveRecorder:
 
     def _beat(self) -> None:
         """Say how each source is doing, whatever recording waits for."""
+        try:
+            self._room.check_file()
+            if not all(lock.is_held() for lock in self._locks):
+                raise RecorderRunning(f"another recorder took over one of {self._names}: {self._folder.path}")
+        except PhonobaseError as error:  # what is recorded from now on would be lost, or there twice
+            self._fatal = error
+            self.stop()
         with contextlib.suppress(StoreError):  # whoever writes to it finds out
             self._room.measure()
         for lane in self._lanes:

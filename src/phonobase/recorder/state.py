@@ -155,16 +155,31 @@ class StateFolder:
             RecorderError: The folder cannot be written to.
         """
         path = self._file(source, "lock")
+        running = f"{source} is being recorded already, by process {{}}; stop that, or name another source"
+        with self._only_one(path, running) as lock:
+            self._clear_away(source)
+            yield lock
+
+    @contextlib.contextmanager
+    def lock_service(self, file: Path) -> Iterator[Lock]:
+        """Be the only supervisor of a service, as ``lock`` does for a source.
+
+        Raises:
+            RecorderRunning: Another one is at it.
+            RecorderError: The folder cannot be written to.
+        """
+        path = self._file(f"service {file.absolute()}", "service")
+        with self._only_one(path, f"{file} is run already, by process {{}}; stop that first") as lock:
+            yield lock
+
+    @contextlib.contextmanager
+    def _only_one(self, path: Path, running: str) -> Iterator[Lock]:
         with self._writable():
             try:
                 lock = Lock(path)
             except BlockingIOError:
-                raise RecorderRunning(
-                    f"{source} is being recorded already, by process {holder(path)}; stop that, or name "
-                    "another source"
-                ) from None
+                raise RecorderRunning(running.format(holder(path))) from None
         try:
-            self._clear_away(source)
             yield lock
         finally:
             lock.let_go()

@@ -33,7 +33,7 @@ _LARGE_STEP_US = 1_000_000
 _SILENCE_AT_MOST_S = 60
 """A longer loss is not filled with silence: the recording ends, and the next begins behind it."""
 
-_LISTED_EVERY_S = 3600
+_LISTED_EVERY_S = 300
 """A loss that goes on is listed bit by bit, so that a crash cannot take all of it."""
 
 _RETRY_S = 1.0
@@ -188,6 +188,13 @@ class Track:
         if self._before is not None:
             self._list(self._before, now_us)
         self._before = Unheard(now_us, cause, detail)
+
+    def account_until(self, now_us: int) -> None:
+        """List, now and then, what is not heard between runs, though it goes on."""
+        before = self._before
+        if before is not None and now_us - before.since_us >= _LISTED_EVERY_S * 1_000_000:
+            self._list(before, now_us)
+            self._before = replace(before, since_us=now_us)
 
     def finish(self, now_us: int) -> None:
         """End because somebody wants so; what is not heard between runs is listed until now."""

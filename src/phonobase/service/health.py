@@ -119,7 +119,9 @@ def examine(
     )
     alive = [source.status for source in sources if source.alive and source.status]
     forwarder = state.forwarder()
-    free_bytes, hours_left = _room(alive)
+    # All that fill the disk, asked for or not.
+    fresh_us = now_us - SAYS_NOTHING_S * 1_000_000
+    free_bytes, hours_left = _room([status for status in state.sources() if status.updated_us >= fresh_us])
     problems = []
     if hours_left is not None and hours_left < LITTLE_ROOM_H:
         problems.append(f"the disk has room for {hours_left * 60:.0f} minutes")
