@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingConflict
@@ -97,7 +98,6 @@ class Feed:
         """Forward to an archive from now on; what it has is asked of it."""
         self._pusher = Pusher(self.spool, archive)
         there = self._pusher.extents(list(self._here))
-        now_s = time.monotonic()
         self._there = dict(there)
         self._level.clear()
         self._gaps_sent.clear()
@@ -107,7 +107,10 @@ class Feed:
             if here.closed and there.get(recording_id) == here
         ]
         # It may have gone back to an older state: what it has no more is sent again.
-        self._done = {recording_id: self._done.get(recording_id, now_s) for recording_id in done}
+        self._done = {
+            recording_id: self._done.get(recording_id) or _had_since_s(self._here[recording_id].committed_at)
+            for recording_id in done
+        }
 
     def close(self) -> None:
         """Let go of the spool."""
@@ -199,12 +202,17 @@ class Feed:
         for gap in set(ids) - sent.conflicts.keys():
             self._gaps_stopped.pop(gap, None)
             self._gaps_sent.add(gap)
-            self._gaps_done.setdefault(gap, now_s)
+            if gap not in sent.before:
+                self._gaps_done[gap] = now_s
+            elif gap not in self._gaps_done:
+                self._gaps_done[gap] = _had_since_s(sent.before[gap])
 
     def shed(self, grace_s: float) -> bool:
         """Take some of what the archive has had for so long out of the spool; whether there may be more."""
         before_s = time.monotonic() - grace_s
-        for recording_id in [id_ for id_, done_s in self._done.items() if done_s <= before_s]:
+        gap_waits = {inside for gap, inside in self._gaps.items() if gap not in self._gaps_sent}
+        old_recordings = [id_ for id_, done_s in self._done.items() if done_s <= before_s]
+        for recording_id in [id_ for id_ in old_recordings if id_ not in gap_waits]:
             sent = self._here[recording_id]
             if may_leave(self.spool, recording_id, sent):
                 del self._done[recording_id]
@@ -221,7 +229,7 @@ class Feed:
             # Where the archive has lost them meanwhile, they are sent again.
             self._gaps_sent.difference_update(old)
             self.send_gaps(old)
-            there = self._gaps_sent.intersection(old)
+            there = {gap for gap in self._gaps_sent.intersection(old) if self._gaps_done[gap] <= before_s}
             shed = shed_gaps(self.spool, list(there))
             for gap in shed:
                 del self._gaps_done[gap], self._gaps[gap]
@@ -295,6 +303,14 @@ class Feed:
             return int(cursor.execute(f"PRAGMA {pragma}").fetchone()[0])
         except sqlite3.Error as error:
             raise DatabaseUnavailable(f"{shown(self.spool.engine)}: {error}; is the file there?") from error
+
+
+def _had_since_s(moment: datetime) -> float:
+    """Return since when an archive may have had what was stored at a moment: nobody knows when it came.
+
+    It cannot count from when it was found there: a forwarder that is started often would never let it leave.
+    """
+    return time.monotonic() - max(0.0, (datetime.now(UTC) - moment).total_seconds())
 
 
 def _size(there: Extent | Step) -> tuple[int, int]:

@@ -45,7 +45,8 @@ class Pace:
     """How patient a forwarder is, in seconds.
 
     Attributes:
-        grace_s: How long what the archive has stays in the spool.
+        grace_s: How long what the archive has stays in the spool: since it came there, or, where that was
+            before this forwarder was started, since it was recorded.
         first_wait_s: How long it waits, at first, before it tries again to reach an archive.
         longest_wait_s: How long at most; each wait is twice the one before, less a random part.
         answer_s: How long the archive may take to answer.
@@ -54,7 +55,7 @@ class Pace:
 
     grace_s: float = 3600.0
     first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
+    longest_wait_s: float = 10.0
     answer_s: float = 30.0
     last_attempt_s: float = 5.0
 

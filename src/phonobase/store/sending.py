@@ -6,7 +6,7 @@ Rows are copied column by column as the tables have them, so that a column added
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,7 @@ from phonobase.store.rows import header_row, to_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
 Columns = dict[str, Any]
@@ -52,6 +53,7 @@ _EXTENTS = sa.select(
     RecordingRow.chain_head,
     RecordingRow.state,
     RecordingRow.pcm_sha256,
+    RecordingRow.committed_at,
 ).order_by(RecordingRow.started_at, RecordingRow.id)
 _SIZES = (
     sa.select(ChunkRow.byte_count)
@@ -91,6 +93,7 @@ class Extent:
     chain_head: bytes
     state: State
     pcm_sha256: bytes | None
+    committed_at: datetime = field(compare=False)
 
     @property
     def closed(self) -> bool:
@@ -108,6 +111,7 @@ def extent_of(row: sa.RowMapping | Columns) -> Extent:
         row["chain_head"],
         State(row["state"]),
         row["pcm_sha256"],
+        row["committed_at"],
     )
 
 
