@@ -69,7 +69,7 @@ class Lane:
         self._track: Track | None = None
         self._input_format: AudioFormat | None = None
         self._gate: Gate | None = None
-        self._pauses = Pauses(folder, settings.name)
+        self._pauses = Pauses(folder, settings.name, clock)
         self._pause: Pause | None = None
         self._offset_us: int | None = None
         self._saying = threading.Lock()

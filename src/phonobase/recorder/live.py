@@ -147,7 +147,7 @@ class LiveRecorder:
 
     def _begin(self, lane: Lane) -> None:
         name = lane.settings.name
-        lane.begin(unheard_since(self._archive, name, self._folder.said(name)))
+        lane.begin(unheard_since(self._archive, name, self._folder.said(name), self._clock.wall_us()))
         for recording_id in left_open(self._archive, name):
             self._close(recording_id)
 

@@ -53,6 +53,11 @@ def unheard_since(
     if said is not None:
         known_us = said.heard_until_us if said.state in _HEARING else said.updated_us
         known_us = until_us if known_us is None else min(known_us, now_us)
+        if said.state == PAUSED and until_us < said.state_since_us < known_us:
+            # What was heard before the pause and not committed is not the pause's.
+            times = from_us(until_us), from_us(said.state_since_us)
+            archive.add_gap(source, *times, PROCESS_DOWN, detail="no recorder ran")
+            until_us = said.state_since_us
         if said.state in (*_HEARING, *_DEAF) and known_us > until_us:
             detail = storable_words(said.detail)
             archive.add_gap(source, from_us(until_us), from_us(known_us), said.state, detail=detail)

@@ -10,6 +10,7 @@ from phonobase.recorder.timeline import Loss, Sound
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from phonobase.capture.clock import Clock
     from phonobase.pcm import AudioFormat
     from phonobase.recorder.state import Pause, StateFolder
 
@@ -24,10 +25,12 @@ class Pauses:
     Args:
         folder: Where pauses are asked for.
         source: Whose.
+        clock: Tells the time.
     """
 
-    def __init__(self, folder: StateFolder, source: str) -> None:
+    def __init__(self, folder: StateFolder, source: str, clock: Clock) -> None:
         self._folder = folder
+        self._clock = clock
         self._source = source
         self._seen: object = None
         self._pauses: Sequence[Pause] = ()
@@ -36,7 +39,8 @@ class Pauses:
         """See what was asked for since the last look; return the pause that holds at present."""
         changed = self._folder.pauses_changed(self._source)
         if changed != self._seen:
-            self._pauses, self._seen = self._folder.pauses(self._source), changed
+            self._pauses = [self._begun(pause) for pause in self._folder.pauses(self._source)]
+            self._seen = changed
         last = self._pauses[-1] if self._pauses else None
         return last if last is not None and last.until_us is None else None
 
@@ -55,6 +59,12 @@ class Pauses:
             else:
                 yield replace(sound, frames=sound.frames[first : first + count], captured_at_us=at_us)
             first += count
+
+    def _begun(self, pause: Pause) -> Pause:
+        """Return a pause that holds now as one that has begun, though the clock was set back since."""
+        if pause.until_us is not None:
+            return pause
+        return replace(pause, since_us=min(pause.since_us, self._clock.wall_us()))
 
     def _at(self, time_us: int) -> tuple[Pause | None, int | None]:
         """Return the pause in which a time lies, if any, and when that changes next, if known."""

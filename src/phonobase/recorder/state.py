@@ -335,7 +335,7 @@ def _write(path: Path, said: Pause | SourceStatus | ForwarderStatus, *, lasting:
 def _append(path: Path, line: str) -> None:
     """Add a line to a file, and let it be there also after a power failure."""
     with os.fdopen(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
-        file.write(line.encode() + b"\n")
+        file.write(f"\n{line}\n".encode())  # on a line of its own, whatever a crash left of the one before
         file.flush()
         os.fsync(file.fileno())
 
