@@ -142,7 +142,15 @@ def test_a_device_that_gave_nothing_for_a_while_has_lost_that() -> None:
 @pytest.mark.parametrize("late_ms", [0, 20])
 @pytest.mark.parametrize(
     ("stalls_ms", "apart_ms"),
-    [((1000, 1000), 500), ((300, 300), 400), ((2000, 400, 700), 250), ((150, 150), 300), ((300, 3000), 100)],
+    [
+        ((1000, 1000), 500),
+        ((1000, 350), 950),
+        ((300, 300), 1000),
+        ((300, 300), 400),
+        ((2000, 400, 700), 250),
+        ((150, 150), 300),
+        ((300, 3000), 100),
+    ],
 )
 def test_stalls_close_together_are_losses_of_their_own(
     stalls_ms: tuple[int, ...], apart_ms: int, late_ms: int
@@ -382,6 +390,58 @@ def test_drift_is_measured_and_is_no_loss(ppm: int) -> None:
     assert taken.timeline.drift_ppm == pytest.approx(ppm, abs=2)
     assert minutes_known == pytest.approx(5, abs=0.5)
     assert _times(taken.events)[-1] == pytest.approx(BEGAN_US + due_ns / 1000 - 50_000, abs=25_000)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(-900, 900), st.sampled_from([0, 10, 25]), st.integers(0, 2**32))
+def test_no_drift_of_a_sample_clock_is_a_loss(ppm: float, late_ms: int, seed: int) -> None:
+    """For twenty minutes, and with a reader that is late at random."""
+    taken = Taken()
+    source = random.Random(seed)
+    at_ns = 0
+    for number in range(1, 20 * 60 * RATE // FRAGMENT):
+        due_ns = round(number * FRAGMENT * MS / (1 + ppm / 1e6))
+        at_ns = max(at_ns, due_ns + round(source.expovariate(1) * late_ms * MS))
+        taken.take(FRAGMENT, at_ns)
+    taken.finish()
+    assert taken.losses() == []
+    assert taken.heard() == list(range(taken.given))
+
+
+@pytest.mark.parametrize("late_ms", [0, 10])
+@pytest.mark.parametrize(("lost", "every_s", "ppm"), [(20, 10, 0), (20, 10, 90), (20, 10, -90), (5, 2.5, 0)])
+def test_small_losses_that_add_up_are_found(lost: int, every_s: float, ppm: int, late_ms: int) -> None:
+    """Each is too small to be told from lateness; together they are more than any sample clock is off."""
+    taken = Taken()
+    source = random.Random(lost)
+    missing = 0
+    every = round(every_s * RATE / FRAGMENT)
+    for number in range(20 * 60 * RATE // FRAGMENT):
+        missing += lost if number and number % every == 0 else 0
+        due_ns = round((number * FRAGMENT + FRAGMENT) * MS / (1 + ppm / 1e6)) + missing * MS
+        taken.take(FRAGMENT, due_ns + round(source.uniform(0, late_ms) * MS))
+    taken.finish()
+    sizes = [loss.frame_count for loss in taken.losses()]
+    found = sum(sizes)
+    assert max(sizes) <= 125
+    assert found == pytest.approx(missing, rel=0.1)
+    assert {loss.cause for loss in taken.losses()} == {"stalled"}
+    assert "went missing little by little; found over" in taken.losses()[0].detail
+    assert taken.heard() == list(range(taken.given))
+    assert taken.timeline.drift_ppm == pytest.approx(ppm, abs=200)
+
+
+def test_small_losses_that_the_device_reports_are_found() -> None:
+    """They are its overflows, though the clock misses less than it can tell each time."""
+    taken = Taken()
+    for minute in range(1, 121):
+        taken.steadily(5, until_ns=minute * 5060 * MS)
+        taken.take(FRAGMENT, taken.clocks.now_ns + (FRAGMENT + 5 + 10) * MS, overflowed=True)
+        taken.clocks.now_ns -= 5 * MS
+    taken.finish()
+    found = sum(loss.frame_count for loss in taken.losses())
+    assert found == pytest.approx(1200, rel=0.1)
+    assert {loss.cause for loss in taken.losses()} == {"overflow"}
 
 
 def test_a_loss_does_not_count_as_drift() -> None:

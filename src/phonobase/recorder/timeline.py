@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from phonobase.recorder.floor import LEVEL_NS, NEVER_NS, Floor, settled, stairs
+from phonobase.recorder.floor import LEVEL_NS, NEVER_NS, Arrival, Floor, moved_by, settled, split, stairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,35 +82,6 @@ class ClockStep:
 Event: TypeAlias = Sound | Loss | ClockStep
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A block at its place.
-
-    Attributes:
-        frames: What it holds.
-        place: The position of its first frame.
-        arrived_ns: When its last frame was there.
-        overflowed: Whether the device said that sound before it was lost.
-        dropped: Frames before it that are known to be lost.
-        step_us: By how much the wall clock was set before it.
-        offset_us: The wall clock less the elapsed one.
-        sure: Whether it arrived no earlier than those before; if not, ``arrived_ns`` is that of the latest.
-    """
-
-    frames: Frames
-    place: int
-    arrived_ns: int
-    overflowed: bool
-    dropped: int
-    step_us: int
-    offset_us: int
-    sure: bool
-
-    @property
-    def end(self) -> int:
-        return self.place + len(self.frames)
-
-
 class Timeline:
     """Puts the blocks of one run of an input in their place.
 
@@ -126,10 +97,10 @@ class Timeline:
         self._format = audio_format
         self._clock = clock
         self._floor = Floor()
-        self._held: deque[_Arrival] = deque()
+        self._held: deque[Arrival] = deque()
         self._held_frames = 0
         self._resumed_ns = 0
-        self._seen_ns = -NEVER_NS
+        self._seen_ns = self._flagged_ns = -NEVER_NS
         self._most_held = min(_HELD_S * audio_format.sample_rate, _HELD_BYTES // audio_format.frame_bytes)
         self._anchored = False
         self._place = 0
@@ -163,11 +134,16 @@ class Timeline:
         step_us = self._look_at_clocks()
         if block.arrived_ns is None:
             return self._pass(block, step_us)
+        crept = self._crept(block.arrived_ns) if self._anchored and not self._held else []
+        return crept + self._judge(self._arrive(block, block.arrived_ns, step_us))
+
+    def _arrive(self, block: Block, arrived_ns: int, step_us: int) -> Arrival:
+        """Give a block its place behind those before."""
         # Nothing arrives later than now: one wrong moment in the future must not hide those that follow.
-        arrived_ns = min(block.arrived_ns, self._clock.elapsed_ns())
+        arrived_ns = min(arrived_ns, self._clock.elapsed_ns())
         sure = arrived_ns >= self._seen_ns
         self._seen_ns = max(self._seen_ns, arrived_ns)
-        arrival = _Arrival(
+        arrival = Arrival(
             block.frames,
             self._place + block.dropped_frames,
             self._seen_ns,
@@ -178,6 +154,12 @@ class Timeline:
             sure,
         )
         self._place = arrival.end
+        if block.overflowed:
+            self._flagged_ns = arrival.arrived_ns
+        return arrival
+
+    def _judge(self, arrival: Arrival) -> list[Event]:
+        """Release this block, or hold it, or decide about all that are held."""
         if self._anchored and not self._held and self._in_time(arrival) and not arrival.overflowed:
             return self._release([arrival])
         self._hold(arrival)
@@ -210,6 +192,19 @@ class Timeline:
         steps: list[Event] = [ClockStep(step_us)] if step_us and paced else []
         return [*steps, Sound(block.frames, at_us)]
 
+    def _crept(self, now_ns: int) -> list[Event]:
+        """Return the loss that so many small ones have come to, each too small to be told from lateness."""
+        if self._floor.crept is None:
+            return []
+        missing_ns, since_ns = self._floor.crept
+        self._floor.lower(missing_ns)
+        count = round(missing_ns * self._format.sample_rate / _NS)
+        self._place += count
+        seconds = f"{count / self._format.sample_rate:.3f} s"
+        cause = "overflow" if self._flagged_ns >= since_ns else "stalled"
+        over_s = (now_ns - since_ns) // _NS
+        return [Loss(count, cause, f"{seconds} went missing little by little; found over {over_s} s")]
+
     def _anchor(self) -> list[Event]:
         """Find the start of the run, and place what has come so far anew."""
         self._anchored = True
@@ -224,7 +219,7 @@ class Timeline:
             events += self._decide()
         return events
 
-    def _hold(self, arrival: _Arrival) -> None:
+    def _hold(self, arrival: Arrival) -> None:
         if not self._held or arrival.arrived_ns - self._held[-1].arrived_ns > _SETTLED_NS:
             self._resumed_ns = arrival.arrived_ns
         self._held.append(arrival)
@@ -238,7 +233,8 @@ class Timeline:
         settled_ns = self._settled_ns(_SETTLED_NS)
         if settled_ns is not None and self._floor.missing_ns(settled_ns) < _LONG_NS and not flagged:
             settled_ns = self._settled_ns(_SURELY_SETTLED_NS)
-        if settled_ns is not None:
+        # A block that is late again may be the first behind another loss.
+        if settled_ns is not None and self._lag(self._held[-1]) - settled_ns <= _LATE_NS:
             return self._close_hold(settled_ns, flagged=flagged)
         latest_ns = self._held[-1].arrived_ns
         overdue = latest_ns - self._resumed_ns > _UNDECIDED_NS or self._held_frames >= self._most_held
@@ -286,7 +282,7 @@ class Timeline:
         return early[-1].end if early else self._held[0].place
 
     def _lost(
-        self, missing_ns: int, level_ns: int, start: int, within: Sequence[_Arrival]
+        self, missing_ns: int, level_ns: int, start: int, within: Sequence[Arrival]
     ) -> tuple[int, Loss]:
         """Return what is missing where the floor rose to the level that it has within these, and where."""
         count = round(missing_ns * self._format.sample_rate / _NS)
@@ -310,15 +306,15 @@ class Timeline:
             return self._release(held)
         ended_ns, moved, events = held[-1].arrived_ns, 0, list[Event]()
         for place, loss in losses:
-            before, held = _split(held, place, self._format.sample_rate)
-            events += self._release(_moved(before, moved), known=False)
+            before, held = split(held, place, self._format.sample_rate)
+            events += self._release(moved_by(before, moved), known=False)
             events.append(loss)
             moved += loss.frame_count
         self._place += moved
         self._floor.interrupt(ended_ns)
-        return events + self._release(_moved(held, moved))
+        return events + self._release(moved_by(held, moved))
 
-    def _release(self, arrivals: Sequence[_Arrival], *, known: bool = True) -> list[Event]:
+    def _release(self, arrivals: Sequence[Arrival], *, known: bool = True) -> list[Event]:
         """Return the sound of these, whose lag tells the floor if it is known what was missing before."""
         events: list[Event] = []
         for arrival in arrivals:
@@ -334,7 +330,7 @@ class Timeline:
             events.append(Sound(arrival.frames, self._captured_at_us(arrival)))
         return events
 
-    def _captured_at_us(self, arrival: _Arrival) -> int:
+    def _captured_at_us(self, arrival: Arrival) -> int:
         at_ns = arrival.place * _NS // self._format.sample_rate + self._floor.at_ns
         at_us = at_ns // 1000 + arrival.offset_us
         # The floor is only as steady as it is known: times must not go back for that.
@@ -344,10 +340,10 @@ class Timeline:
         self._latest_us = at_us
         return at_us
 
-    def _in_time(self, arrival: _Arrival) -> bool:
+    def _in_time(self, arrival: Arrival) -> bool:
         return self._lag(arrival) - self._floor.at_ns <= _LATE_NS
 
-    def _lag(self, arrival: _Arrival) -> int:
+    def _lag(self, arrival: Arrival) -> int:
         return arrival.arrived_ns - arrival.end * _NS // self._format.sample_rate
 
     def _look_at_clocks(self) -> int:
@@ -372,26 +368,3 @@ class Timeline:
             if took_ns < _READING_NS:
                 break
         return offset_us
-
-
-def _moved(arrivals: Sequence[_Arrival], by: int) -> list[_Arrival]:
-    return [replace(arrival, place=arrival.place + by) for arrival in arrivals]
-
-
-def _split(held: Sequence[_Arrival], place: int, rate: int) -> tuple[list[_Arrival], list[_Arrival]]:
-    """Return what lies before a place, and what lies behind it."""
-    before: list[_Arrival] = []
-    after: list[_Arrival] = []
-    for arrival in held:
-        if arrival.end <= place:
-            before.append(arrival)
-        elif arrival.place >= place:
-            after.append(arrival)
-        else:
-            cut = place - arrival.place
-            behind_ns = (arrival.end - place) * _NS // rate
-            head = replace(arrival, frames=arrival.frames[:cut], arrived_ns=arrival.arrived_ns - behind_ns)
-            tail = replace(arrival, frames=arrival.frames[cut:], place=place, dropped=0, step_us=0)
-            before.append(head)
-            after.append(tail)
-    return before, after
