@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from phonobase import Archive
+from phonobase import Archive, State
+from phonobase.recorder.spool import open_spool
 from tests.cli.program import Program, finished
 from tests.store.both_ends import add, assert_same
 from tests.store.judge import Raw, wait_until
@@ -65,6 +66,25 @@ def test_following(how: str, folder: Path, sqlite_url: str, migrated_postgres_ur
         finished(process).ok()
         assert archive.get(second.id) == second
     assert_same(sqlite_url, migrated_postgres_url)
+
+
+def test_following_finds_a_spool_that_comes(
+    folder: Path, sqlite_url: str, migrated_postgres_url: str
+) -> None:
+    """What a recorder writes beside a spool that it cannot use is forwarded by the one that runs already."""
+    program = Program(sqlite_url, folder, PHONOBASE_PUSH_TO=migrated_postgres_url)
+    process = program.start("push", "--follow", stdin=subprocess.PIPE)
+    with Archive(sqlite_url) as spool, Archive(migrated_postgres_url) as archive:
+        first = add(spool)
+        wait_until(lambda: [one.id for one in archive.find()] == [first.id])
+        assert spool.path is not None
+        with Raw(sqlite_url) as raw:
+            raw.run("UPDATE phono_alembic_version SET version_num = 'phonobase_9999'")
+        with open_spool(spool.path) as beside:
+            second = add(beside, seed=2)
+            wait_until(lambda: archive.find(state=State.COMPLETE)[0].id == second.id)
+        os.kill(process.pid, signal.SIGTERM)
+        finished(process).ok()
 
 
 def test_following_what_is_on_a_server(phonobase: Program, migrated_postgres_url: str) -> None:

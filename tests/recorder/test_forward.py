@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from phonobase import Archive, State
 from phonobase.recorder.forward import Forwarder, Pace
-from phonobase.recorder.spool import open_spool
+from phonobase.recorder.spool import Spools, open_spool
 from phonobase.recorder.state import StateFolder
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
@@ -45,7 +45,7 @@ class Link:
         self.path, self.url = spool, url
         self.our_url = f"sqlite:///{spool}"
         self.state = StateFolder(spool)
-        self.spool = open_spool(spool)
+        self.spool, self.spools = open_spool(spool), Spools(spool)
         self._pace = pace
         self.forwarder: Forwarder | None = None
         self._thread: threading.Thread | None = None
@@ -53,7 +53,7 @@ class Link:
 
     def start(self) -> None:
         """Starts a forwarder in a thread of its own."""
-        self.forwarder = Forwarder([self.spool], self.url, self.state, self._pace)
+        self.forwarder = Forwarder(self.spools, self.url, self.state, self._pace)
         self._thread = threading.Thread(target=self._run, args=[self.forwarder])
         self._thread.start()
 
@@ -72,6 +72,7 @@ class Link:
             self.stop()
         finally:
             self.spool.close()
+            self.spools.close()
 
     def status(self) -> ForwarderStatus:
         """Returns what the forwarder said last."""
@@ -383,11 +384,12 @@ def test_a_second_forwarder_waits_for_the_first(link: Link) -> None:
 
 def test_an_older_spool_beside_is_emptied_too(tmp_path: Path, migrated_postgres_url: str) -> None:
     """Several spools are forwarded by one forwarder, all of them."""
-    with contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(open_spool(tmp_path / f"{number}.db")) for number in range(2)]
-        for seed, spool in enumerate(opened):
+    path = tmp_path / "spool.db"
+    for seed, name in enumerate(("spool.db", "spool-phonobase_0001.db")):
+        with open_spool(tmp_path / name) as spool:
             add(spool, seed=seed)
-        forwarder = Forwarder(opened, migrated_postgres_url, StateFolder(tmp_path / "0.db"), QUICK)
+    with contextlib.closing(Spools(path)) as spools:
+        forwarder = Forwarder(spools, migrated_postgres_url, StateFolder(path), QUICK)
         forwarder.stop()
         forwarder.run()
         with Archive(migrated_postgres_url) as archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from alembic import command
 
 from phonobase import Archive
 from phonobase.errors import DatabaseUnavailable
-from phonobase.recorder.spool import needs_spool, open_spool, spool_path, spools
+from phonobase.recorder.spool import Spools, needs_spool, open_spool, spool_path
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
 from tests.store.both_ends import add
@@ -103,10 +104,10 @@ def test_one_that_cannot_be_used(kind: str, tmp_path: Path, caplog: pytest.LogCa
     assert str(path) in record.getMessage()
     with open_spool(path) as spool:  # and it is found again
         assert spool.get(recording.id) == recording
-    found = spools(path)
-    assert [[one.id for one in spool.find()] for spool in found] == [[recording.id]]
-    for spool in found:
-        spool.close()
+    with contextlib.closing(Spools(path)) as spools:
+        assert [[one.id for one in spool.find()] for spool in spools.look()] == [[recording.id]]
+        assert len(spools.unreadable) == 1
+        assert str(path) in spools.unreadable[0]
 
 
 def test_both_are_forwarded_after_an_upgrade(tmp_path: Path) -> None:
@@ -118,10 +119,33 @@ def test_both_are_forwarded_after_an_upgrade(tmp_path: Path) -> None:
     with open_spool(path) as spool:
         second = add(spool)
     _name_revision(path, schema.head())
-    found = spools(path)
-    assert {one.id for spool in found for one in spool.find()} == {first.id, second.id}
-    for spool in found:
-        spool.close()
+    with contextlib.closing(Spools(path)) as spools:
+        assert {one.id for spool in spools.look() for one in spool.find()} == {first.id, second.id}
+
+
+def test_they_are_found_as_they_come(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is opened once: one that comes later, that could not be opened at first, or in another's place."""
+    path, beside = tmp_path / "a[1].db", tmp_path / f"a[1]-{schema.head()}.db"
+    path.write_bytes(b"no database" * 1000)
+    with contextlib.closing(Spools(path)) as spools:
+        for _ in range(2):
+            assert spools.look() == []
+        assert len(caplog.records) == 1
+        open_spool(beside).close()
+        (found,) = spools.look()
+        assert found.path == beside
+        assert not spools.let_go(found)
+        path.unlink()
+        assert (spools.look(), spools.unreadable) == ([], [])
+        open_spool(path).close()
+        (found,) = spools.look()
+        assert found.path == path
+        path.rename(tmp_path / "away.db")
+        open_spool(path).close()
+        (other,) = spools.look()
+        assert other.path == path
+        assert spools.let_go(found)
+        assert spools.look() == []
 
 
 def test_a_damaged_one_beside_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import threading
-from contextlib import ExitStack
+from contextlib import closing
 from fractions import Fraction
 
 import click
@@ -17,7 +17,7 @@ from phonobase.cli.output import counted, note, progress_bar, size
 from phonobase.errors import PhonobaseError
 from phonobase.recorder.forward import Forwarder, Pace
 from phonobase.recorder.local import local_file
-from phonobase.recorder.spool import needs_spool, open_spool, spools
+from phonobase.recorder.spool import Spools, needs_spool, open_spool
 from phonobase.recorder.state import StateFolder
 from phonobase.store.archive import Archive
 from phonobase.store.push import extents, push
@@ -70,10 +70,9 @@ def _follow(settings: Settings, url: str, grace_s: float) -> None:
         raise click.UsageError("--follow forwards an SQLite file; name that with --db")
     configure_as_told()
     path = local_file(settings.db)
-    with ExitStack() as stack:
-        stack.enter_context(open_spool(path))  # made, or brought up to date
-        opened = [stack.enter_context(spool) for spool in spools(path)]
-        forwarder = Forwarder(opened, url, StateFolder(path), Pace(grace_s=grace_s))
+    open_spool(path).close()  # made, or brought up to date
+    with closing(Spools(path)) as spools:
+        forwarder = Forwarder(spools, url, StateFolder(path), Pace(grace_s=grace_s))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: forwarder.stop())
         _stop_with_parent(forwarder)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingConflict
 from phonobase.store import sending
 from phonobase.store.engine import plain_errors, shown
-from phonobase.store.pusher import Pusher, Standing, Step
+from phonobase.store.pusher import OursUnavailable, Pusher, Standing, Step, blamed_on_ours
 from phonobase.store.shedding import may_leave, shed_gaps, shed_recording
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ _LOOK_PART = 0.1
 
 _FULL_LOOK_S = 30.0
 _TRY_AGAIN_S = 600.0
+_READ_AGAIN_S = 10.0
+"""What could not be read is tried again so soon: it may have been the disk's bad moment."""
+
 _GAPS_AT_ONCE = 500
 _TOLD_AT_ONCE = 100
 """Lines on what is not sent on; whoever looks after that needs not read thousands."""
@@ -50,7 +53,8 @@ class _Stopped:
 class Feed:
     """Follows a spool, and forwards it bit by bit.
 
-    All times are of the monotonic clock, in seconds.
+    All times are of the monotonic clock, in seconds. Where the spool itself does not work, everything raises
+    OursUnavailable.
 
     Args:
         spool: What is forwarded.
@@ -73,6 +77,11 @@ class Feed:
         self._version: object = None
         self._watch: Any = None
         self._full_look_from_s = self._full_look_by_s = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has an archive to forward to."""
+        return self._pusher is not None
 
     @property
     def conflicts(self) -> list[str]:
@@ -124,6 +133,14 @@ class Feed:
 
     def look(self, *, fully: bool = False) -> None:
         """See what is new in the spool."""
+        try:
+            with blamed_on_ours():
+                self._look(fully=fully)
+        except OursUnavailable:
+            self._version = None  # so that it is read again
+            raise
+
+    def _look(self, *, fully: bool) -> None:
         now_s, version = time.monotonic(), self._data_version()
         if version == self._version and not fully and now_s < self._full_look_by_s:
             return
@@ -184,6 +201,12 @@ class Feed:
             self._there[recording_id] = step
         return step
 
+    def put_off(self, recording_id: UUID, error: OursUnavailable) -> None:
+        """Send a recording that cannot be read only in a while, and the others meanwhile."""
+        if recording_id not in self._stopped:
+            _log.error("recording %s cannot be read: %s", recording_id.hex, error)
+        self._stopped[recording_id] = _Stopped(str(error), time.monotonic() + _READ_AGAIN_S)
+
     def send_gaps(self, ids: list[UUID]) -> None:
         """Send gaps at once; where the archive refuses that, fewer are next, down to the one it means."""
         try:
@@ -214,10 +237,16 @@ class Feed:
         old_recordings = [id_ for id_, done_s in self._done.items() if done_s <= before_s]
         for recording_id in [id_ for id_ in old_recordings if id_ not in gap_waits]:
             sent = self._here[recording_id]
-            if may_leave(self.spool, recording_id, sent):
-                del self._done[recording_id]
+            with blamed_on_ours():
+                leaves = may_leave(self.spool, recording_id, sent)
+            if leaves:
                 # Where the archive has lost it meanwhile, it is sent again.
-                if self._is_there(recording_id) and shed_recording(self.spool, recording_id, sent):
+                left = self._is_there(recording_id)
+                if left:
+                    with blamed_on_ours():
+                        left = shed_recording(self.spool, recording_id, sent)
+                del self._done[recording_id]
+                if left:
                     del self._here[recording_id]
                 return True
         old = [
@@ -230,12 +259,14 @@ class Feed:
             self._gaps_sent.difference_update(old)
             self.send_gaps(old)
             there = {gap for gap in self._gaps_sent.intersection(old) if self._gaps_done[gap] <= before_s}
-            shed = shed_gaps(self.spool, list(there))
+            with blamed_on_ours():
+                shed = shed_gaps(self.spool, list(there))
             for gap in shed:
                 del self._gaps_done[gap], self._gaps[gap]
             self._gaps_kept.update(there.difference(shed))
             return True
-        self._vacuum()
+        with blamed_on_ours():
+            self._vacuum()
         return False
 
     def _is_there(self, recording_id: UUID) -> bool:

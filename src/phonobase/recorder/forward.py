@@ -13,25 +13,33 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phonobase.capture.clock import SYSTEM_CLOCK, Clock
-from phonobase.errors import PhonobaseError
+from phonobase.errors import DatabaseUnavailable, PhonobaseError
 from phonobase.recorder.every import every
 from phonobase.recorder.feed import Feed
 from phonobase.recorder.patience import Patience
 from phonobase.recorder.state import ForwarderStatus, StateFolder
 from phonobase.store.archive import Archive
 from phonobase.store.engine import create_engine, shown
-from phonobase.store.pusher import Standing
+from phonobase.store.pusher import OursUnavailable, Standing
 from phonobase.store.recover import recorder_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from uuid import UUID
+
+    from phonobase.recorder.spool import Spools
 
 _log = logging.getLogger("phonobase.forward")
 
 FORWARDING, WAITING = "forwarding", "waiting"
+_READ, _READ_GAPS, _CLEARED = "read", "read for its gaps", "cleared"
+"""What cannot be done with a spool that does not work."""
+
 
 _POLL_S = 0.2
+_FIND_S = 3.0
+"""So often it looks for further spools: a recorder that cannot use its own begins one beside it."""
+
 _SAY_S = 1.0
 _SLOW_S = 5.0
 """An archive that has not answered for so long is said to be waited for."""
@@ -64,12 +72,14 @@ class Forwarder:
     """Copies what is committed in spools to an archive, and takes out of them what that has.
 
     Open recordings come first, one batch each, so that they stay fresh while a backlog drains. What the
-    archive holds otherwise, or what is rotten in the spool, is named and does not stop the rest.
+    archive holds otherwise, what is rotten in a spool, or a spool that does not work, is named and does not
+    stop the rest.
 
     Only one forwarder of a spool is at work; others wait for its end.
 
     Args:
-        spools: What is forwarded: SQLite archives, the same for as long as it runs.
+        spools: What is forwarded; it is asked every few seconds whether there are more. Whoever made it
+            closes it.
         to_url: Where to.
         state: Where it says how it is doing.
         pace: How patient it is.
@@ -81,7 +91,7 @@ class Forwarder:
 
     def __init__(
         self,
-        spools: Sequence[Archive],
+        spools: Spools,
         to_url: str,
         state: StateFolder,
         pace: Pace | None = None,
@@ -90,7 +100,10 @@ class Forwarder:
         self._pace = pace or Pace()
         self._clock = clock
         self._state = state
-        self._feeds = [Feed(spool) for spool in spools]
+        self._spools = spools
+        self._feeds: list[Feed] = []
+        self._find_at_s = 0.0
+        self._troubles: dict[tuple[Feed, str], str] = {}
         self._engine = create_engine(to_url)
         self._patience = Patience(self._engine, self._pace.answer_s)
         self._archive: Archive | None = None
@@ -153,17 +166,54 @@ class Forwarder:
 
     def _pass(self, *, last: bool) -> bool:
         """Look what is new and send some of it; whether anything was sent."""
-        for feed in self._feeds:
-            feed.look(fully=last)
+        self._find(anew=last)
+        feeds = [feed for feed in self._feeds if self._looks(feed, fully=last)]
+        if not feeds:
+            raise DatabaseUnavailable("; ".join(self._unread()) or "there is no spool")
         with self._patience.limited():
-            self._connect()
-        return self._turn()
+            self._connect(feeds)
+        return self._turn(feeds)
 
-    def _connect(self) -> None:
-        if self._archive is None:
-            archive = Archive(self._engine)
-            for feed in self._feeds:
+    def _find(self, *, anew: bool) -> None:
+        """Look for spools that were not there before, or could not be opened or read."""
+        if anew or time.monotonic() >= self._find_at_s:
+            for feed in [feed for feed, what in self._troubles if what == _READ]:
+                if self._spools.let_go(feed.spool):  # somebody has taken it away
+                    feed.close()
+                    self._feeds.remove(feed)
+                    self._troubles = {key: why for key, why in self._troubles.items() if key[0] is not feed}
+            self._feeds += map(Feed, self._spools.look())
+            self._find_at_s = time.monotonic() + _FIND_S
+
+    def _looks(self, feed: Feed, *, fully: bool) -> bool:
+        with self._apart(feed, _READ):
+            feed.look(fully=fully)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _apart(self, feed: Feed, what: str) -> Iterator[None]:
+        """Go on behind the block where it is a spool that does not work: others do."""
+        key = feed, what
+        try:
+            yield
+        except OursUnavailable as error:
+            if self._troubles.get(key) != str(error):
+                _log.warning("a spool cannot be %s: %s", what, error)
+            self._troubles[key] = str(error)
+        else:
+            self._troubles.pop(key, None)
+
+    def _unread(self) -> list[str]:
+        """Return why some of what is in the spools is not forwarded or stays there, a line each."""
+        return [*self._spools.unreadable, *dict.fromkeys(self._troubles.values())]
+
+    def _connect(self, feeds: list[Feed]) -> None:
+        archive = self._archive or Archive(self._engine)
+        for feed in feeds:
+            if not feed.is_connected:
                 feed.connect(archive)
+        if self._archive is None:
             self._archive = archive
             _log.info("forwarding to %s", shown(self._engine))
 
@@ -176,24 +226,28 @@ class Forwarder:
             _log.warning("waiting to forward: %s", error)
         self._note(WAITING, str(error))
 
-    def _turn(self) -> bool:
+    def _turn(self, feeds: list[Feed]) -> bool:
         """Send a batch of every open recording, the gaps, and one batch of the backlog; whether any was."""
         sent = False
-        for feed in self._feeds:
+        for feed in feeds:
             for recording_id in feed.live():
                 sent |= self._send(feed, recording_id)
             if gaps := feed.gaps_waiting():
-                with self._patience.limited():
+                with self._apart(feed, _READ_GAPS), self._patience.limited():
                     feed.send_gaps(gaps)
-                sent = True
+                    sent = True
             for recording_id in feed.backlogged()[:1]:
                 sent |= self._send(feed, recording_id)
         return sent
 
     def _send(self, feed: Feed, recording_id: UUID) -> bool:
         began_s = time.monotonic()
-        with self._patience.limited():
-            step = feed.send(recording_id, self._batch_bytes)
+        step = None
+        try:
+            with self._patience.limited():
+                step = feed.send(recording_id, self._batch_bytes)
+        except OursUnavailable as error:
+            feed.put_off(recording_id, error)
         if step is None:
             return False
         if step.bytes:
@@ -206,13 +260,14 @@ class Forwarder:
         return True
 
     def _shed(self) -> None:
-        for feed in self._feeds:
+        for feed in [feed for feed in self._feeds if feed.is_connected]:
             while self._shed_some(feed):
                 self._pass(last=False)  # sound that is new does not wait for what is old
 
     def _shed_some(self, feed: Feed) -> bool:
-        with self._patience.limited():
+        with self._apart(feed, _CLEARED), self._patience.limited():
             return feed.shed(self._pace.grace_s)
+        return False
 
     def _note(self, state: str, detail: str) -> None:
         before, now_us = self._status, self._clock.wall_us()
@@ -225,7 +280,7 @@ class Forwarder:
             updated_us=now_us,
             backlog_us=sum(us for us, _ in backlog),
             backlog_bytes=sum(size for _, size in backlog),
-            conflicts=[conflict for feed in self._feeds for conflict in feed.conflicts],
+            conflicts=[*self._unread(), *(line for feed in self._feeds for line in feed.conflicts)],
         )
 
     def _say(self) -> None:

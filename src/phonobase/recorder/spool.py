@@ -5,9 +5,11 @@ Sound is kept before anything else: where the spool cannot be used as it is, ano
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import sqlite3
+import stat
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,16 +81,54 @@ def open_spool(path: Path) -> Archive:
     raise refused[0]
 
 
-def spools(path: Path) -> list[Archive]:
-    """Open all spools that can be: the one of this path, and those that were used in its place."""
-    opened = []
-    for candidate in [path, *sorted(path.parent.glob(f"{path.stem}-phonobase_*{path.suffix}"))]:
-        if candidate.is_file():
+class Spools:
+    """The spool of a path and those that were used in its place, as they come.
+
+    Args:
+        path: The spool's path.
+
+    Attributes:
+        unreadable: Those that are there and cannot be opened: why, a line each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: dict[tuple[int, int], Archive] = {}
+        self.unreadable: list[str] = []
+
+    def look(self) -> list[Archive]:
+        """Open those that are new, or that could not be opened until now, and return them."""
+        beside = f"{glob.escape(self._path.stem)}-phonobase_*{glob.escape(self._path.suffix)}"
+        new, unreadable = [], []
+        for candidate in [self._path, *sorted(self._path.parent.glob(beside))]:
+            file = _file(candidate)
+            if file is None or file in self._opened:
+                continue
             try:
-                opened.append(_opened(candidate))
+                spool = _opened(candidate)
             except StoreError as error:
-                _log.warning("what is in %s is not forwarded: %s", candidate, error)
-    return opened
+                line = f"what is in {candidate} is not forwarded: {error}"
+                if line not in self.unreadable:
+                    _log.warning("%s", line)
+                unreadable.append(line)
+            else:
+                self._opened[file] = spool
+                new.append(spool)
+        self.unreadable = unreadable
+        return new
+
+    def let_go(self, spool: Archive) -> bool:
+        """Close one that was opened, if its file is not in its place any more; whether that is so."""
+        (file,) = (file for file, opened in self._opened.items() if opened is spool)
+        if spool.path is not None and _file(spool.path) == file:
+            return False
+        self._opened.pop(file).close()
+        return True
+
+    def close(self) -> None:
+        """Close those that were opened."""
+        while self._opened:
+            self._opened.popitem()[1].close()
 
 
 def _candidates(path: Path) -> Iterator[Path]:
@@ -97,6 +137,15 @@ def _candidates(path: Path) -> Iterator[Path]:
     yield path.with_name(f"{stem}{path.suffix}")
     for number in range(2, _SIBLINGS_TRIED + 1):
         yield path.with_name(f"{stem}-{number}{path.suffix}")
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one that is put in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _opened(path: Path) -> Archive:

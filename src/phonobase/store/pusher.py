@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from phonobase.errors import RecordingConflict
+from phonobase.errors import CorruptRecording, DatabaseUnavailable, RecordingConflict, StoreError
 from phonobase.store import sending
 from phonobase.store.engine import WRITES, plain_errors, shown
 from phonobase.store.recording import State
@@ -34,6 +34,10 @@ BATCH_BYTES = 4 * 1024 * 1024
 _GAPS_AT_ONCE = 1000
 _REFUSALS = ("22", "23", "27", "44", "P0")
 """Classes of PostgreSQL's SQLSTATE that are about what was sent: values, constraints and triggers."""
+
+
+class OursUnavailable(DatabaseUnavailable):
+    """It is the archive that is copied from which does not work; the other one may."""
 
 
 class Standing(StrEnum):
@@ -126,7 +130,8 @@ class Pusher:
         Raises:
             RecordingConflict: The archive holds other sound under its id; nothing was overwritten.
             CorruptRecording: What comes next is not as it was recorded, so it was not sent.
-            DatabaseUnavailable: One of the two does not work. What the archive said it took is there.
+            DatabaseUnavailable: One of the two does not work, ours where it is OursUnavailable. What the
+                archive said it took is there.
         """
         # What was seen last saves asking; whatever fails may have changed it.
         there = self._seen.pop(recording_id, None) or self._there(recording_id)
@@ -305,7 +310,8 @@ class Pusher:
 
     def _put_source(self, theirs: sa.Connection, name: str) -> None:
         with self._reading(self._ours) as ours:
-            sending.put_new(theirs, SOURCE, sending.source_row(ours, name))
+            source = sending.source_row(ours, name)
+        sending.put_new(theirs, SOURCE, source)
 
     def _put_gaps_of(self, theirs: sa.Connection, row: Columns, gaps: Sequence[Columns]) -> None:
         for gap in sending.put_gaps(theirs, gaps)[1]:
@@ -326,14 +332,35 @@ class Pusher:
                     f"{what}: {shown(engine)} refuses what is pushed: {reason}; nothing was overwritten"
                 ) from error
 
-    @staticmethod
     @contextlib.contextmanager
-    def _reading(archive: Archive) -> Iterator[sa.Connection]:
-        engine = archive.engine
-        if engine.dialect.name == "postgresql":  # saves two round trips
-            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with plain_errors(engine), engine.connect() as connection:
+    def _reading(self, archive: Archive) -> Iterator[sa.Connection]:
+        blamed = blamed_on_ours() if archive is self._ours else contextlib.nullcontext()
+        with blamed, _connected(archive) as connection:
             yield connection
+
+
+@contextlib.contextmanager
+def blamed_on_ours() -> Iterator[None]:
+    """Say of a database that does not work in the block that it is the one that is copied from.
+
+    Raises:
+        OursUnavailable: It does not work.
+    """
+    try:
+        yield
+    except StoreError as error:
+        if isinstance(error, (RecordingConflict, CorruptRecording)):
+            raise
+        raise OursUnavailable(str(error)) from error
+
+
+@contextlib.contextmanager
+def _connected(archive: Archive) -> Iterator[sa.Connection]:
+    engine = archive.engine
+    if engine.dialect.name == "postgresql":  # saves two round trips
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with plain_errors(engine), engine.connect() as connection:
+        yield connection
 
 
 def _is_refusal(error: exc.DBAPIError) -> bool:
