@@ -145,8 +145,9 @@ class Program:
 
 
 def heed_ctrl_c() -> None:
-    """Undoes, in a child, what a shell does to whatever it runs in the background: it ignores Ctrl-C."""
+    """Undoes, in a child, what shells and nohup do to what runs in the background: it ignores signals."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def finished(process: subprocess.Popen[bytes]) -> Outcome:
