@@ -17,6 +17,7 @@ from phonobase.recorder.state import StateFolder
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
 from tests.recorder.day import BEGAN_US, HOUR_US
+from tests.recorder.peak import PROGRAM_SAYING_ITS_PEAK
 from tests.store.judge import wait_until
 
 if TYPE_CHECKING:
@@ -31,18 +32,6 @@ GROWTH = 1.25
 """The longer outage makes larger batches, up to 8 MiB, of which some are held at once."""
 
 _PATIENCE_S = 120
-
-# Runs the program and says, as its last line, the most memory it had, in KiB. (What getrusage says of that
-# counts the process that started this one, too.)
-_PROGRAM = """
-import pathlib, sys
-from phonobase.cli import main
-try:
-    main()
-finally:
-    status = pathlib.Path("/proc/self/status").read_text()
-    print(status.split("VmHWM:")[1].split()[0], file=sys.stderr)
-"""
 
 
 class _Said(TypedDict):
@@ -125,7 +114,10 @@ def _record(spool: Path, hours: int, server: PostgresServer) -> _Said:
 def _forwarder(spool: Path, url: str) -> Iterator[subprocess.Popen[str]]:
     words = ["--db", f"sqlite:///{spool}", "push", url, "--follow", "--grace", "0s"]
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *words], stderr=subprocess.PIPE, text=True, env=_environment()
+        [sys.executable, "-c", PROGRAM_SAYING_ITS_PEAK, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
     ) as process:
         try:
             yield process

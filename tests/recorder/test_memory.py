@@ -7,28 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.recorder.peak import PROGRAM_SAYING_ITS_PEAK
+
 _RATE = 16_000
 _SIX_HOURS_S = 6 * 3600
 _PIECE_S = 10
-
-# Runs the program and says, as its last line, the most memory it had, in KiB. (What getrusage says of that
-# counts the process that started this one, too.)
-_PROGRAM = """
-import pathlib, sys
-from phonobase.cli import main
-try:
-    main()
-finally:
-    status = pathlib.Path("/proc/self/status").read_text()
-    print(status.split("VmHWM:")[1].split()[0], file=sys.stderr)
-"""
 
 
 def _peak_kib(url: str, *arguments: str, seconds: int = 0) -> int:
     """Run the program, send it so many seconds of noise, and return its peak memory."""
     # Few arenas: how many threads met the allocator at once must not decide what is measured.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
-    program = [sys.executable, "-c", _PROGRAM, "--db", url, *arguments]
+    program = [sys.executable, "-c", PROGRAM_SAYING_ITS_PEAK, "--db", url, *arguments]
     noise = np.random.default_rng(1).integers(-3000, 3000, _PIECE_S * _RATE).astype("<i2").tobytes()
     with subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment

@@ -214,8 +214,7 @@ def _refuse_contradictions(asked: InputSettings, trigger: float | None) -> None:
         raise click.UsageError("a device is heard in real time; leave --no-realtime out")
     if trigger is not None and not is_live(asked):
         raise click.UsageError("--trigger goes with live sound; add --realtime")
-    missing = [asked.samplerate, asked.channels, asked.dtype].count(None)
-    if asked.kind == "-" and missing in (1, 2):
+    if asked.kind == "-" and asked.is_half_described:
         raise click.UsageError("raw PCM needs all of --samplerate, --channels and --dtype")
 
 

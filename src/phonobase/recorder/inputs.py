@@ -50,10 +50,9 @@ def _open_without_time(settings: InputSettings) -> Input:
     if settings.kind == _TONE:
         return ToneInput(_asked(settings))
     if settings.kind == _STANDARD_INPUT:
-        missing = [settings.samplerate, settings.channels, settings.dtype].count(None)
-        if missing in (1, 2):
+        if settings.is_half_described:
             raise UnsupportedFormat("raw PCM needs all three: a sample rate, channels and a sample format")
-        return PipeInput(sys.stdin.buffer, None if missing else _asked(settings))
+        return PipeInput(sys.stdin.buffer, None if settings.samplerate is None else _asked(settings))
     file = FileInput(Path(settings.kind), SampleFormat(settings.dtype) if settings.dtype else None)
     for name, wanted, found in (
         ("a sample rate", settings.samplerate, file.format.sample_rate),

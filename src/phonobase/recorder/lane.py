@@ -117,10 +117,10 @@ class Lane:
         self._opened.takes.drift_ppm = drift_ppm
         if isinstance(event, Sound):
             return self._hear(event)
-        self._shut_gate()
         if isinstance(event, Loss):
-            self._opened.miss(event)
+            self._miss(event)
         else:
+            self._shut_gate()
             self._opened.step(event.step_us)
         return None
 
@@ -170,8 +170,7 @@ class Lane:
             if isinstance(part, Sound):
                 level += self._hear_numbers(part)
             else:
-                self._shut_gate()
-                self._opened.miss(part)
+                self._miss(part)
         return level
 
     def _hear_numbers(self, mine: Sound) -> Level:
@@ -179,16 +178,13 @@ class Lane:
         level = self._pulse.hear(mine, track.format)
         for part in self._pauses.without(mine, track.format):
             if isinstance(part, Loss):
-                self._shut_gate()
-                track.miss(part)
-            elif self._gate is None:
-                track.hear(part)
-            else:
-                for event in self._gate.take(part):
-                    if isinstance(event, Sound):
-                        track.hear(event)
-                    else:
-                        track.miss(event)
+                self._miss(part)
+                continue
+            for event in self._gate.take(part) if self._gate else (part,):
+                if isinstance(event, Sound):
+                    track.hear(event)
+                else:
+                    track.miss(event)
         self._be_as_it_is()
         return level
 
@@ -201,6 +197,11 @@ class Lane:
             self._be(RECORDING, "")
         else:
             self._be(unheard.cause, unheard.detail)
+
+    def _miss(self, loss: Loss) -> None:
+        """Account for what did not come, behind what the gate still holds."""
+        self._shut_gate()
+        self._opened.miss(loss)
 
     def _shut_gate(self) -> None:
         for quiet in self._gate.finish() if self._gate else ():

@@ -37,6 +37,11 @@ class InputSettings:
     dtype: str | None = None
     realtime: bool | None = None
 
+    @property
+    def is_half_described(self) -> bool:
+        """Whether some of what raw PCM needs is named, and some is not."""
+        return [self.samplerate, self.channels, self.dtype].count(None) in (1, 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:

@@ -102,7 +102,6 @@ class Track:
         self._hooks = hooks
         self._before = unheard
         self._missing: Loss | None = None
-        self._missing_since_us = 0
         self._failed: Unheard | None = None
         self._broken: deque[UUID] = deque()
         self._owed: deque[tuple[Unheard, int]] = deque()
@@ -114,7 +113,8 @@ class Track:
         if self._failed is not None:
             return self._failed
         if self._missing is not None:
-            return Unheard(self._missing_since_us, self._missing.cause, self._missing.detail)
+            # It is not counted before it is settled, so the next frame is still the first of it.
+            return Unheard(self.takes.next_us, self._missing.cause, self._missing.detail)
         return self._before
 
     def begin_run(self, started_us: int, capture: Mapping[str, str | int | float], step_us: int = 0) -> None:
@@ -151,7 +151,7 @@ class Track:
         ):
             self._settle_missing()
         if self._missing is None:
-            self._missing, self._missing_since_us = replace(loss, frame_count=0), self.takes.next_us
+            self._missing = replace(loss, frame_count=0)
         frame_count = self._missing.frame_count + loss.frame_count
         self._missing = replace(self._missing, frame_count=frame_count)
         if loss.cause == QUIET or frame_count > _SILENCE_AT_MOST_S * self.format.sample_rate:
