@@ -117,3 +117,13 @@ def test_what_cannot_be_paused(phonobase: Program) -> None:
         "no source 'hall'; there are: desk"
     )
     phonobase("pause", "desk", "--reason", "x", "--db", "sqlite:////none/x.db").refused("no folder /none")
+
+
+def test_the_spool_that_record_is_told_of(phonobase: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PHONOBASE_SPOOL names to pause and status what it names to record."""
+    phonobase.url = phonobase.env["PHONOBASE_DB"] = "postgresql://nobody@localhost:1/none"
+    monkeypatch.setenv("PHONOBASE_SPOOL", str(phonobase.folder / "own.db"))
+
+    phonobase("pause", "desk", "--reason", "card").refused(f"writes to {phonobase.folder / 'own.db'}")
+
+    assert StateFolder(phonobase.folder / "own.db").paused("desk") is not None

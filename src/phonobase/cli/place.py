@@ -22,6 +22,7 @@ service_option = click.option(
 spool_option = click.option(
     "--spool",
     type=click.Path(path_type=Path),
+    envvar="PHONOBASE_SPOOL",
     help="Their SQLite file, where --db is on a server.  [default: the one that record uses]",
 )
 
