@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from phonobase.errors import InvalidAudio, UnsupportedFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Frames: TypeAlias = npt.NDArray[Any]
 """Shape (frames, channels), dtype as SampleFormat.dtype says."""
@@ -23,6 +26,7 @@ MAX_CHANNELS = 32
 MAX_SAMPLE_RATE = 1_048_575
 """In Hz: what the 20 bits of FLAC's STREAMINFO hold (RFC 9639, section 8.2)."""
 
+_SILENT_SAMPLES = 65_536
 _INT24_MASK = np.int32(-256)
 
 
@@ -203,6 +207,15 @@ def convert(frames: Frames, source: SampleFormat, target: SampleFormat) -> Frame
     if target is SampleFormat.INT16:
         return (wide >> 16).astype(np.int16)
     return wide & _INT24_MASK if target is SampleFormat.INT24 else wide
+
+
+def silence(frame_count: int, audio_format: AudioFormat) -> Iterator[Frames]:
+    """Yield so many frames of digital silence, block by block; the blocks share their memory."""
+    piece = max(1, _SILENT_SAMPLES // audio_format.channels)
+    shape = (min(piece, frame_count), audio_format.channels)
+    block: Frames = np.zeros(shape, dtype=audio_format.sample_format.dtype)
+    for start in range(0, frame_count, piece):
+        yield block[: frame_count - start]
 
 
 def _bits(audio_format: AudioFormat) -> int:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 PROCESSES = 8
 TABLES = {
     "phono_alembic_version",
+    "phono_annotation",
     "phono_audio",
     "phono_chunk",
+    "phono_commit",
     "phono_gap",
     "phono_recording",
     "phono_source",
@@ -388,9 +390,9 @@ def _take_back_all(engine: Engine) -> None:
 
 
 def _rows(url: str) -> dict[str, list[str]]:
-    """Returns all rows of all tables but the version's, as the plain driver has them."""
+    """Returns all rows of all tables that hold what was recorded, as the plain driver has them."""
     with Raw(url) as raw:
-        names = TABLES - {schema.VERSION_TABLE}
+        names = TABLES - {schema.VERSION_TABLE, "phono_commit"}
         return {name: sorted(map(repr, raw.rows(f"SELECT * FROM {name}"))) for name in names}
 
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
-from sqlalchemy.engine import URL, Engine
-from sqlalchemy.orm import Session
-
-from phonobase.errors import (
-    CorruptRecording,
-    DatabaseUnavailable,
-    InvalidDetails,
-    RecordingClosed,
-    StoreError,
-)
-from phonobase.store import gaps, recover, schema
+from phonobase.errors import CorruptRecording, InvalidDetails, RecordingClosed
+from phonobase.pcm import silence
+from phonobase.store import gaps, recover
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
+from phonobase.store.database import Database
 from phonobase.store.draft import CHUNK_SECONDS
-from phonobase.store.engine import WRITES, create_engine, plain_errors, shown
 from phonobase.store.file import open_file
 from phonobase.store.recording import (
     Conditions,
@@ -31,6 +21,7 @@ from phonobase.store.recording import (
     new_recording,
 )
 from phonobase.store.repository import RecordingRepository
+from phonobase.store.take import Silence
 from phonobase.store.writer import RecordingWriter
 
 if TYPE_CHECKING:
@@ -40,10 +31,11 @@ if TYPE_CHECKING:
 
     from phonobase.pcm import Frames
     from phonobase.store.coverage import Coverage, Gap
+    from phonobase.store.take import Take
     from phonobase.store.verify import Verification
 
 
-class Archive:
+class Archive(Database):
     """Recordings in a database.
 
     Every method is a transaction of its own; inside a host's transaction use RecordingRepository.
@@ -58,69 +50,6 @@ class Archive:
         DatabaseUnavailable: The database cannot be reached.
         SchemaError: Its tables are missing, older or newer; the message says what to run.
     """
-
-    def __init__(self, bind: str | URL | Engine, *, create: bool = True) -> None:
-        self._owns_engine = not isinstance(bind, Engine)
-        self.engine = bind if isinstance(bind, Engine) else create_engine(bind)
-        self._writing = self.engine.execution_options(**{WRITES: True})
-        # A statement sees one moment anyway; beginning and ending would be two more round trips.
-        in_one_trip = {"isolation_level": "AUTOCOMMIT"} if self.engine.dialect.name == "postgresql" else {}
-        self._reading = self.engine.execution_options(**in_one_trip)
-        one_moment = {"isolation_level": "REPEATABLE READ"} if in_one_trip else {}
-        self._looking = self.engine.execution_options(**one_moment)
-        try:
-            self._prepare(create=create)
-        except BaseException:
-            self.close()
-            raise
-
-    def _prepare(self, *, create: bool) -> None:
-        if self.engine.dialect.name == "sqlite":
-            if not create and not _file(self.engine.url).is_file():
-                raise DatabaseUnavailable(
-                    f"there is no archive at {shown(self.engine)}; record something first, "
-                    "or name another with --db"
-                )
-            if schema.is_empty(self.engine):
-                schema.upgrade(self.engine)
-        schema.check(self.engine)
-
-    @property
-    def path(self) -> Path | None:
-        """The SQLite file it is in; None where it is on a server."""
-        return _file(self.engine.url) if self.engine.dialect.name == "sqlite" else None
-
-    def room(self) -> int:
-        """Return how many bytes more the disk under an SQLite archive takes.
-
-        That is what the file system has left for users without privileges, and what is free inside the file.
-
-        Raises:
-            StoreError: It is on a server, of whose disk only the server knows; or the file is gone.
-        """
-        if self.path is None:
-            raise StoreError(f"{shown(self.engine)} does not say how full its disk is; look at the server")
-        with self._session() as session:
-            free_pages, page_bytes = (
-                session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                for name in ("freelist_count", "page_size")
-            )
-        try:
-            free_bytes = shutil.disk_usage(self.path).free
-        except OSError as error:
-            raise DatabaseUnavailable(f"{shown(self.engine)}: {error.strerror}; is it there?") from error
-        return free_bytes + int(free_pages) * int(page_bytes)
-
-    def close(self) -> None:
-        """Close the connections, unless the engine was handed in."""
-        if self._owns_engine:
-            self.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # Writing
 
@@ -285,7 +214,7 @@ class Archive:
 
     def accounted_until(self, source: str) -> datetime | None:
         """Return where the last recording or gap of a source ends; None where it has neither."""
-        with self._session() as session:
+        with self.session() as session:
             return gaps.accounted_until(session, source)
 
     def gaps(
@@ -309,7 +238,7 @@ class Archive:
             InvalidDetails: The period ends before it begins, or has no beginning or end although
                 ``unrecorded`` is asked for.
         """
-        with self._one_moment() as session:
+        with self.one_moment() as session:
             names = [source] if source is not None else RecordingRepository(session).sources()
             found: list[Gap] = []
             for name in names:
@@ -330,7 +259,7 @@ class Archive:
         Raises:
             InvalidDetails: The period ends before it begins.
         """
-        with self._one_moment() as session:
+        with self.one_moment() as session:
             return gaps.coverage(session, source, since, until)
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
@@ -340,6 +269,18 @@ class Archive:
     def frames(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
         """Yield the frames from start to stop, block by block, in memory that does not grow."""
         return self.stored(self.get(recording_id)).frames(start, stop)
+
+    def sound(self, take: Take) -> Iterator[Frames]:
+        """Yield the frames of a take, block by block, in memory that does not grow.
+
+        Raises:
+            CorruptRecording: Chunks are missing or do not decode.
+        """
+        for part in take.parts:
+            if isinstance(part, Silence):
+                yield from silence(part.frame_count, take.format)
+            else:
+                yield from self.stored(part.recording).frames(part.first_frame, part.end_frame)
 
     def open(self, recording_id: UUID | str) -> BinaryIO:
         """Return ``header || audio`` as a seekable read-only file; bytes are fetched as they are read.
@@ -359,34 +300,18 @@ class Archive:
         """Return the stored chunks of a recording, each fetch in a session of its own."""
         # PostgreSQL's answer is held twice while it is unpacked.
         times = 2 if self.engine.dialect.name == "sqlite" else 1
-        return StoredChunks(recording, self._session, times * BATCH_BYTES)
+        return StoredChunks(recording, self.session, times * BATCH_BYTES)
 
     # Transactions
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[RecordingRepository]:
         """Give a repository in a transaction: committed at the end, rolled back where the block raises."""
-        with self._session(writes=True) as session, session.begin():
+        with self.session(writes=True) as session, session.begin():
             yield RecordingRepository(session)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[RecordingRepository]:
         """Give a repository for reading; nothing that is done with it stays."""
-        with self._session() as session:
+        with self.session() as session:
             yield RecordingRepository(session)
-
-    @contextlib.contextmanager
-    def _session(self, *, writes: bool = False) -> Iterator[Session]:
-        engine = self._writing if writes else self._reading
-        with plain_errors(self.engine), Session(engine) as session:
-            yield session
-
-    @contextlib.contextmanager
-    def _one_moment(self) -> Iterator[Session]:
-        """Give a session whose statements all see the same moment."""
-        with plain_errors(self.engine), Session(self._looking) as session:
-            yield session
-
-
-def _file(url: URL) -> Path:
-    return Path(str(url.database).removeprefix("file:"))

@@ -264,3 +264,50 @@ class GapRow(Base):
         Text, comment="why: overflow, device-lost, process-down, deleted and others"
     )
     detail: Mapped[str | None] = mapped_column(Text, comment="more, for people")
+
+
+class AnnotationRow(Base):
+    """What a person or a program says of a stretch of a recording."""
+
+    __tablename__ = "phono_annotation"
+    __table_args__ = (
+        CheckConstraint("first_frame >= 0", name="first_frame_range"),
+        CheckConstraint("frame_count >= 0", name="frame_count_range"),
+        CheckConstraint("length(kind) BETWEEN 1 AND 100", name="kind_length"),
+        CheckConstraint("length(author) BETWEEN 1 AND 200", name="author_length"),
+        Index(None, "recording_id", "first_frame"),
+        Index(None, "kind", "recording_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(
+        Uuid, primary_key=True, comment="UUID version 7 whose time is created_at"
+    )
+    recording_id: Mapped[UUID] = mapped_column(
+        ForeignKey(RecordingRow.id, ondelete="RESTRICT"), comment="the recording it speaks of"
+    )
+    first_frame: Mapped[int] = mapped_column(BigInt, comment="frames of the recording before the stretch")
+    frame_count: Mapped[int] = mapped_column(BigInt, comment="frames in the stretch; 0 for a moment")
+    kind: Mapped[str] = mapped_column(
+        Text, comment="what sort of thing is said: note, label, transcript, speech"
+    )
+    text: Mapped[str | None] = mapped_column(Text, comment="what is said, in words")
+    score: Mapped[float | None] = mapped_column(
+        Double, comment="how sure or how strong, on the author's own scale"
+    )
+    author: Mapped[str] = mapped_column(Text, comment="who says it: a person, or a program and its version")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="when it was said")
+
+
+class CommitRow(Base):
+    """When a recording last got sound or was closed, in the order of this database's commits.
+
+    Triggers write it, so that whoever follows an archive misses nothing, however a row got there.
+    """
+
+    __tablename__ = "phono_commit"
+    __table_args__ = (Index(None, "place"),)
+
+    recording_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, comment="the recording")
+    place: Mapped[int] = mapped_column(
+        BigInt, comment="PostgreSQL: the transaction's id; SQLite: a number that only rises"
+    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from phonobase.errors import InvalidAudio, StoreError, UnsupportedFormat
-from phonobase.pcm import as_frames
+from phonobase.pcm import as_frames, silence
 from phonobase.store.draft import CHUNK_SECONDS, Draft
 from phonobase.store.gaps import check_cause
 from phonobase.store.recording import MAX_SECONDS, State
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 _CUTS_WAITING = 6
 """Cuts that may wait for the committing thread before write() does."""
-
-_SILENT_SAMPLES = 65_536
-"""Silence is written so many samples at a time, however long a loss was."""
 
 _CHUNKS_TOGETHER = 8
 _COMMIT_EVERY_S = 0.1
@@ -166,12 +163,12 @@ class RecordingWriter:
             self._raise_unless_fits(frame_count)
             # Listed before it is written: the committing thread may be fast.
             self._losses.append(_Loss(self.frames_written, frame_count, cause, detail))
-            piece = max(1, _SILENT_SAMPLES // form.channels)
-            silence = np.zeros((min(piece, frame_count), form.channels), dtype=form.sample_format.dtype)
             with self._whole_or_broken():
-                for start in range(0, frame_count, piece):
+                start = 0
+                for block in silence(frame_count, form):
                     at_us = None if captured_at_us is None else captured_at_us + form.microseconds(start)
-                    self._encode(silence[: frame_count - start], at_us)
+                    self._encode(block, at_us)
+                    start += len(block)
 
     def close(self, state: State = State.COMPLETE, drift_ppm: float | None = None) -> Recording:
         """Commit what is left, close the recording and return it; once closed, only return it.
