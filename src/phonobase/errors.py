@@ -22,6 +22,7 @@ The tree, in the manner of the Python database API::
         ├── RecordingNotFound      no recording has that id (a LookupError)
         ├── RecordingClosed        somebody else closed the recording that was being written
         ├── RecordingConflict      two archives hold different sound under one id
+        ├── GapInCut               a stretch of time has gaps, and was to be had without
         └── CorruptRecording       stored bytes are missing or do not decode
 
 A message names the thing and says what to do next; the command line prints it as it is.
@@ -118,6 +119,10 @@ class RecordingClosed(StoreError):
 
 class RecordingConflict(StoreError):
     """Two archives hold different sound under one id; nothing was overwritten."""
+
+
+class GapInCut(StoreError):
+    """A stretch of time has gaps, and was to be had without any."""
 
 
 class CorruptRecording(StoreError):

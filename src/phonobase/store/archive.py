@@ -9,6 +9,7 @@ from phonobase.errors import CorruptRecording, InvalidDetails, RecordingClosed
 from phonobase.pcm import silence
 from phonobase.store import gaps, recover
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
+from phonobase.store.cut import GapPolicy, cut
 from phonobase.store.database import Database
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.file import open_file
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from phonobase.pcm import Frames
     from phonobase.store.coverage import Coverage, Gap
+    from phonobase.store.cut import Cut
     from phonobase.store.take import Take
     from phonobase.store.verify import Verification
 
@@ -261,6 +263,27 @@ class Archive(Database):
         """
         with self.one_moment() as session:
             return gaps.coverage(session, source, since, until)
+
+    def cut(self, source: str, since: datetime, until: datetime, gaps: str = GapPolicy.SILENCE) -> Cut:
+        """Return a stretch of a source's time: what goes into files, and what was not heard.
+
+        A frame belongs to the stretch its first instant lies in. Where several recordings heard a moment, it
+        is the one that began first. No audio is read; ``sound`` gives the frames of a take.
+
+        Args:
+            source: Whose time.
+            since: Its beginning.
+            until: Its end.
+            gaps: What to make of time without sound: ``silence`` of its length, ``split`` into a take for
+                every stretch without a gap, or ``error``. Where the format changes, another take begins.
+
+        Raises:
+            InvalidDetails: It ends before it begins, or is still to come; or there is no such policy.
+            RecordingNotFound: There is no such source.
+            GapInCut: There is a gap, and the policy is ``error``.
+        """
+        with self.one_moment() as session:
+            return cut(session, source, since, until, gaps)
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop, as RecordingRepository.read does."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import func, select
 
 from phonobase.errors import RecordingNotFound
-from phonobase.store.models import RecordingRow
+from phonobase.store.models import RecordingRow, SourceRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -45,6 +45,13 @@ def newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
 def not_found(what: str) -> RecordingNotFound:
     """Return the error that says that no recording does or has something."""
     return RecordingNotFound(f"no recording {what}; see what there is with: phonobase list")
+
+
+def check_source(session: Session, name: str) -> None:
+    """Raise RecordingNotFound, naming those that there are, unless there is a source of that name."""
+    known = list(session.scalars(select(SourceRow.name).order_by(SourceRow.name)))
+    if name not in known:
+        raise RecordingNotFound(f"no source {name!r}; there are: {', '.join(known) or 'none yet'}")
 
 
 def _newest(session: Session) -> UUID:
