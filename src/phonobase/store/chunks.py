@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 
 from phonobase.audio.decode import decode
 from phonobase.errors import CorruptRecording
+from phonobase.store.compute import here
 from phonobase.store.engine import FETCHES_AUDIO
 from phonobase.store.models import AudioRow, ChunkRow
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from phonobase.pcm import Frames
+    from phonobase.store.compute import Compute
     from phonobase.store.recording import Recording
 
 BATCH_BYTES = 2 * 1024 * 1024
@@ -83,6 +85,7 @@ class StoredChunks:
         session: Gives a session for each fetch: always the same one, within a host's transaction, or one
             of its own, so that no transaction stays open while somebody listens.
         batch_bytes: How much is fetched at once, about.
+        compute: Does what needs no database: decodes.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class StoredChunks:
         recording: Recording,
         session: Callable[[], AbstractContextManager[Session]],
         batch_bytes: int = BATCH_BYTES,
+        compute: Compute = here,
     ) -> None:
         self.recording = recording
+        self.compute = compute
         self._session = session
         self._batch_bytes = batch_bytes
 
@@ -159,13 +164,13 @@ class StoredChunks:
             return
         for run in self._batches(self.seq_at_frame(start), self.seq_at_frame(stop - 1) + 1):
             first = run[0].first_frame
-            yield decode_run(self.recording, run)[max(0, start - first) : stop - first]
+            yield self.compute(decode_run, self.recording, run)[max(0, start - first) : stop - first]
 
     def array(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""
         form = self.recording.format
         nothing: Frames = np.empty((0, form.channels), dtype=form.sample_format.dtype)
-        return np.concatenate([nothing, *self.frames(start, stop)])
+        return self.compute(np.concatenate, [nothing, *self.frames(start, stop)])
 
     def _batches(self, first_seq: int, end_seq: int) -> Iterator[list[StoredChunk]]:
         for seq in range(first_seq, end_seq, self.rows_per_batch):

@@ -5,23 +5,27 @@ The two halves may run in two threads: ``cut`` and ``finish`` in one, ``seal`` i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Unpack
 
 from phonobase.audio import encoding as encodings
 from phonobase.audio import flac
 from phonobase.audio.chain import genesis
 from phonobase.audio.cut import Cut, Cutter
 from phonobase.audio.seal import Chunk, Sealer, Totals
-from phonobase.errors import UnsupportedFormat
+from phonobase.errors import InvalidAudio, UnsupportedFormat
+from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.columns import to_us
-from phonobase.store.recording import MAX_SECONDS, comments
+from phonobase.store.recording import MAX_SECONDS, comments, new_recording
 
 if TYPE_CHECKING:
-    from phonobase.pcm import Frames
-    from phonobase.store.recording import NewRecording
+    from phonobase.pcm import AudioFormat, Frames
+    from phonobase.store.recording import Details, NewRecording
 
 CHUNK_SECONDS = 2.0
 """How much sound is committed at once, unless the caller says otherwise."""
+
+_BYTES = ("B", "b", "c")
 
 
 class Draft:
@@ -78,3 +82,30 @@ class Draft:
     def _header(self, md5: bytes) -> bytes:
         new, frame_count = self.new, self.totals.frame_count
         return encodings.header(new.encoding, new.format, frame_count, md5, comments(new))
+
+
+def whole(
+    audio_bytes: bytes, audio_format: AudioFormat, **details: Unpack[Details]
+) -> tuple[Draft, list[Chunk]]:
+    """Return sound that is there as a whole as a recording to store, all of its chunks sealed.
+
+    Args:
+        audio_bytes: Interleaved little-endian PCM.
+        audio_format: Of its frames.
+        details: What is to be said of it.
+
+    Raises:
+        UnsupportedFormat: The format cannot be stored, or it is longer than a day.
+        InvalidAudio: The bytes are no whole number of frames, or none, or hold NaN.
+    """
+    if memoryview(audio_bytes).format not in _BYTES:
+        raise InvalidAudio("audio_bytes are not bytes; of an array pass array.tobytes()")
+    frames = as_frames(from_bytes(audio_bytes, audio_format), audio_format)
+    if not len(frames):
+        raise InvalidAudio("there are no frames in it, so nothing was stored; pass some sound")
+    if len(frames) > MAX_SECONDS * audio_format.sample_rate:
+        raise UnsupportedFormat("a recording holds 24 hours at most; store it in parts")
+    duration = timedelta(microseconds=audio_format.microseconds(len(frames)))
+    details["started_at"] = details.get("started_at") or datetime.now(UTC) - duration
+    draft = Draft(new_recording(audio_format, **details))
+    return draft, [draft.seal(cut) for cut in [*draft.cut(frames), *draft.finish()]]

@@ -17,6 +17,7 @@ from phonobase.store.recording import comments
 from phonobase.store.rows import header_row
 
 if TYPE_CHECKING:
+    from phonobase.pcm import Frames
     from phonobase.store.chunks import StoredChunks
     from phonobase.store.recording import Recording, State
 
@@ -95,11 +96,15 @@ def closing(stored: StoredChunks) -> Closing:
     recording = stored.recording
     form = recording.format.sample_format
     sha256, md5, level = hashlib.sha256(), hashlib.md5(usedforsecurity=False), Level()
-    for frames in stored.frames():
+
+    def take(frames: Frames) -> Level:
         pcm = to_bytes(frames, form)
         sha256.update(pcm)
         md5.update(pcm)
-        level += measure(frames, form)
+        return measure(frames, form)
+
+    for frames in stored.frames():
+        level += stored.compute(take, frames)
     header = encodings.header(
         recording.encoding,
         recording.format,

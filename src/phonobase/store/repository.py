@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 import sqlalchemy as sa
 from sqlalchemy import select
 
 from phonobase.errors import (
-    InvalidAudio,
     InvalidDetails,
     RecordingClosed,
     StoreError,
-    UnsupportedFormat,
 )
-from phonobase.pcm import as_frames, from_bytes
 from phonobase.store.chunks import StoredChunks
 from phonobase.store.columns import with_zone
+from phonobase.store.compute import here
 from phonobase.store.coverage import Gap
-from phonobase.store.draft import Draft
+from phonobase.store.draft import whole
 from phonobase.store.file import open_file
 from phonobase.store.gaps import add_gap, add_source
 from phonobase.store.lookup import newest_first, not_found, resolve
 from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import (
-    MAX_SECONDS,
     Conditions,
     Details,
     NewRecording,
     Recording,
     State,
     audio_format,
-    new_recording,
     refuse_unknown,
 )
 from phonobase.store.recover import Closing, closing
@@ -42,14 +37,16 @@ from phonobase.store.verify import Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from phonobase.audio.seal import Chunk
     from phonobase.pcm import Frames
+    from phonobase.store.compute import Compute
+    from phonobase.store.draft import Draft
 
-_BYTES = ("B", "b", "c")
 _FOUND_AT_MOST = 100
 # The tables themselves: rows are written one a statement, without the unit of work.
 _RECORDING, _CHUNK, _AUDIO = (cast("sa.Table", row.__table__) for row in (RecordingRow, ChunkRow, AudioRow))
@@ -81,10 +78,12 @@ class RecordingRepository:
 
     Args:
         session: A session on a database that has phonobase's tables.
+        compute: Does what needs no database: encodes, decodes, hashes.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, compute: Compute = here) -> None:
         self._session = session
+        self._compute = compute
 
     # Writing
 
@@ -110,18 +109,8 @@ class RecordingRepository:
             InvalidAudio: The bytes are no whole number of frames, or none, or hold NaN.
         """
         form = audio_format(samplerate, channels, dtype)
-        if memoryview(audio_bytes).format not in _BYTES:
-            raise InvalidAudio("audio_bytes are not bytes; of an array pass array.tobytes()")
-        frames = as_frames(from_bytes(audio_bytes, form), form)
-        if not len(frames):
-            raise InvalidAudio("there are no frames in it, so nothing was stored; pass some sound")
-        if len(frames) > MAX_SECONDS * form.sample_rate:
-            raise UnsupportedFormat("a recording holds 24 hours at most; store it in parts")
-        duration = timedelta(microseconds=form.microseconds(len(frames)))
-        details["started_at"] = details.get("started_at") or datetime.now(UTC) - duration
-        new = new_recording(form, **details)
-        draft = Draft(new)
-        self.append(draft, [draft.seal(cut) for cut in [*draft.cut(frames), *draft.finish()]])
+        draft, chunks = self._compute(whole, audio_bytes, form, **details)
+        self.append(draft, chunks)
         return self.close(draft, State.COMPLETE)
 
     def append(self, draft: Draft, chunks: Sequence[Chunk]) -> None:
@@ -318,7 +307,7 @@ class RecordingRepository:
             recording_id: Which recording.
             on_progress: Called with the number of bytes that were read since the last call.
         """
-        return verify(self._session, self.get(recording_id), on_progress)
+        return verify(self._session, self.get(recording_id), on_progress, self._compute)
 
     def sources(self) -> list[str]:
         """Return the names of all sources."""
@@ -334,7 +323,9 @@ class RecordingRepository:
         yield from self._session.execute(statement)
 
     def _stored(self, recording_id: UUID | str) -> StoredChunks:
-        return StoredChunks(self.get(recording_id), lambda: contextlib.nullcontext(self._session))
+        return StoredChunks(
+            self.get(recording_id), lambda: contextlib.nullcontext(self._session), compute=self._compute
+        )
 
     def _begin(self, new: NewRecording, values: dict[str, Any]) -> None:
         add_source(self._session, new.source, new.started_at)

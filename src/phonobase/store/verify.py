@@ -19,6 +19,7 @@ from phonobase.errors import CorruptRecording
 from phonobase.pcm import to_bytes
 from phonobase.store.chunks import BATCH_BYTES, StoredChunk, decode_run
 from phonobase.store.columns import to_us
+from phonobase.store.compute import here
 from phonobase.store.engine import FETCHES_AUDIO
 from phonobase.store.models import AudioRow, ChunkRow
 from phonobase.store.recording import State, comments
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from phonobase.pcm import Frames
+    from phonobase.store.compute import Compute
     from phonobase.store.recording import Recording
 
 _Joined: TypeAlias = Any
@@ -79,6 +81,7 @@ def verify(
     session: Session,
     recording: Recording,
     on_progress: Callable[[int], None] = lambda _bytes: None,
+    compute: Compute = here,
 ) -> Verification:
     """Re-read every byte of a recording and compare it with everything that was written down of it.
 
@@ -86,10 +89,11 @@ def verify(
         session: To read with.
         recording: As ``get`` returns it.
         on_progress: Called with the number of bytes that were read since the last call.
+        compute: Does what needs no database: decodes and hashes.
     """
     walk = _Walk(recording)
     for rows in _batches(session, recording):
-        walk.take(rows)
+        compute(walk.take, rows)
         on_progress(sum(len(row.data or b"") for row in rows))
     walk.end(_orphans(session, recording))
     return Verification(recording, tuple(walk.faults[:_FAULTS_NAMED]), walk.decodes)
