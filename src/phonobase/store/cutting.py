@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,8 @@ def cut_up(
 ) -> list[Piece | Hole]:
     """Return what a stretch of a source's time consists of, in its order.
 
-    A hole that is no longer than half a frame is none: recordings that follow each other frame by frame begin
-    and end at whole microseconds.
+    A hole between two pieces that is no longer than half a frame is none: recordings that follow each other
+    frame by frame begin and end at whole microseconds.
 
     Args:
         recordings: Those that reach into it, in the order of their beginning.
@@ -266,13 +267,14 @@ def _with_breaks(
 
 
 def _without_slits(found: Sequence[Piece | Hole]) -> list[Piece | Hole]:
-    """Return all but the holes beside a piece that are no longer than half a frame of it."""
-    kept = []
-    for place, item in enumerate(found):
-        if isinstance(item, Hole):
-            beside = [other for other in found[max(0, place - 1) : place + 2] if isinstance(other, Piece)]
-            rates = [piece.sound.recording.format.sample_rate for piece in beside]
-            if rates and 2 * (item.end_us - item.start_us) * min(rates) <= _SECOND_US:
-                continue
-        kept.append(item)
-    return kept
+    """Return all but the holes between two pieces that are no longer than half a frame."""
+    kept = list(found[:1])
+    for item, behind in pairwise(found[1:]):
+        if not (
+            isinstance(item, Hole)
+            and isinstance(kept[-1], Piece)
+            and isinstance(behind, Piece)
+            and 2 * (item.end_us - item.start_us) * behind.sound.recording.format.sample_rate <= _SECOND_US
+        ):
+            kept.append(item)
+    return [*kept, *found[1:][-1:]]
