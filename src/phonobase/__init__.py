@@ -10,7 +10,9 @@ from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.archive import Archive
 from phonobase.store.coverage import Coverage, Gap
-from phonobase.store.recording import Conditions, Details, Recording, State
+from phonobase.store.found import Recordings
+from phonobase.store.query import Conditions, Level, Query
+from phonobase.store.recording import Details, Recording, State
 from phonobase.store.repository import RecordingRepository
 
 __all__ = [
@@ -20,9 +22,12 @@ __all__ = [
     "Coverage",
     "Details",
     "Gap",
+    "Level",
     "PhonobaseError",
+    "Query",
     "Recording",
     "RecordingRepository",
+    "Recordings",
     "SampleFormat",
     "State",
     "record_audio_to_bytes",

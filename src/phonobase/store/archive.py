@@ -14,7 +14,6 @@ from phonobase.store.database import Database
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.file import open_file
 from phonobase.store.recording import (
-    Conditions,
     Details,
     Recording,
     State,
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.cut import Cut
+    from phonobase.store.found import Recordings
+    from phonobase.store.query import Conditions, Query
     from phonobase.store.take import Take
     from phonobase.store.verify import Verification
 
@@ -204,10 +205,10 @@ class Archive(Database):
         with self.reading() as repository:
             return repository.get(recording_id)
 
-    def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
-        """Return the recordings that meet all conditions, the newest first; no audio is read."""
+    def find(self, query: Query | None = None, /, **conditions: Unpack[Conditions]) -> Recordings:
+        """Return the recordings that meet all conditions, as RecordingRepository.find does."""
         with self.reading() as repository:
-            return repository.find(**conditions)
+            return repository.find(query, **conditions)
 
     def sources(self) -> list[str]:
         """Return the names of all sources."""

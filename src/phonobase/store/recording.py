@@ -32,26 +32,6 @@ _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
 
-class Conditions(TypedDict, total=False):
-    """Which recordings are looked for; what is left out does not matter.
-
-    Attributes:
-        source: Only of this source.
-        state: Only in this state.
-        since: Only those that began at this time or later.
-        until: Only those that began before this time.
-        external_id: Only those called so elsewhere.
-        limit: At most so many; all, with None; 100, where not given.
-    """
-
-    source: str | None
-    state: State | None
-    since: datetime | None
-    until: datetime | None
-    external_id: str | None
-    limit: int | None
-
-
 class State(StrEnum):
     """Where a recording stands."""
 
@@ -191,9 +171,9 @@ def new_recording(
         encoding=encodings.choose(audio_format, details.get("encoding")),
         title=_text(details, "title"),
         notes=_text(details, "notes"),
-        tags=_object(details, "tags"),
+        tags=json_object("tags", details.get("tags")),
         external_id=external_id,
-        capture=_object(details, "capture"),
+        capture=json_object("capture", details.get("capture")),
     )
 
 
@@ -208,7 +188,7 @@ def source_name(name: str) -> str:
     return name
 
 
-def refuse_unknown(given: Mapping[str, Any], known: type[Details | Conditions]) -> None:
+def refuse_unknown(given: Mapping[str, Any], known: type[Any]) -> None:
     """Raise TypeError for a name that means nothing here: a slip must not lose what it was to say."""
     names = known.__annotations__.keys()
     for name in given.keys() - names:
@@ -230,14 +210,18 @@ def _text(details: Details, name: Literal["title", "notes", "external_id"]) -> s
     return storable(name, details.get(name))
 
 
-def _object(details: Details, name: Literal["tags", "capture"]) -> dict[str, Any]:
-    """Return names and values as JSON has them, which both databases take as they are."""
+def json_object(what: str, content: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return names and values as JSON has them, which both databases take as they are.
+
+    Raises:
+        InvalidDetails: They are no JSON; ``what`` names them.
+    """
     try:
-        text = json.dumps(dict(details.get(name) or {}), allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidDetails(f"{name} must be names with JSON values: {error}") from error
+        text = json.dumps(dict(content or {}), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidDetails(f"{what} must be names with JSON values: {error}") from error
     if _UNSTORABLE.search(text) or "\\u0000" in text:
-        raise InvalidDetails(f"{name} hold a character that no text may hold; leave it out")
+        raise InvalidDetails(f"{what} hold a character that no text may hold; leave it out")
     plain: dict[str, Any] = json.loads(text)
     return plain
 

@@ -14,22 +14,22 @@ from phonobase.errors import (
     StoreError,
 )
 from phonobase.store.chunks import StoredChunks
-from phonobase.store.columns import with_zone
 from phonobase.store.compute import here
+from phonobase.store.conditions import met_by
 from phonobase.store.coverage import Gap
 from phonobase.store.draft import whole
 from phonobase.store.file import open_file
+from phonobase.store.found import Recordings
 from phonobase.store.gaps import add_gap, add_source
 from phonobase.store.lookup import newest_first, not_found, resolve
 from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
+from phonobase.store.query import query_of
 from phonobase.store.recording import (
-    Conditions,
     Details,
     NewRecording,
     Recording,
     State,
     audio_format,
-    refuse_unknown,
 )
 from phonobase.store.recover import Closing, closing
 from phonobase.store.rows import chunk_row, header_row, new_row, progress_row, to_recording
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.compute import Compute
     from phonobase.store.draft import Draft
+    from phonobase.store.query import Conditions, Query
 
-_FOUND_AT_MOST = 100
 # The tables themselves: rows are written one a statement, without the unit of work.
 _RECORDING, _CHUNK, _AUDIO = (cast("sa.Table", row.__table__) for row in (RecordingRow, ChunkRow, AudioRow))
 _SELECT = select(*_RECORDING.columns)
@@ -56,15 +56,6 @@ _INSERT_CHUNK, _INSERT_AUDIO = sa.insert(_CHUNK), sa.insert(_AUDIO)
 _UPDATE_OPEN = sa.update(_RECORDING).where(
     RecordingRow.id == sa.bindparam("open_id"), RecordingRow.state == State.RECORDING
 )
-
-_CONDITIONS: dict[str, Callable[[Any], sa.ColumnElement[bool]]] = {
-    "source": lambda name: RecordingRow.source == name,
-    # As a literal: a partial index is used only where its condition can be seen.
-    "state": lambda state: RecordingRow.state == sa.bindparam(None, State(state), literal_execute=True),
-    "since": lambda moment: RecordingRow.started_at >= with_zone(moment),
-    "until": lambda moment: RecordingRow.started_at < with_zone(moment),
-    "external_id": lambda name: RecordingRow.external_id == name,
-}
 
 
 class RecordingRepository:
@@ -259,15 +250,27 @@ class RecordingRepository:
         """
         return resolve(self._session, recording_id)
 
-    def find(self, **conditions: Unpack[Conditions]) -> list[Recording]:
-        """Return the recordings that meet all conditions, the newest first; no audio is read."""
-        refuse_unknown(conditions, Conditions)
-        statement = _SELECT.order_by(*newest_first()).limit(conditions.get("limit", _FOUND_AT_MOST))
-        for name, meets in _CONDITIONS.items():
-            wanted = conditions.get(name)
-            if wanted is not None:
-                statement = statement.where(meets(wanted))
-        return [to_recording(row) for row in self._session.execute(statement).mappings()]
+    def find(self, query: Query | None = None, /, **conditions: Unpack[Conditions]) -> Recordings:
+        """Return the recordings that meet all conditions, the newest first; no audio is read.
+
+        Args:
+            query: What is looked for; all recordings, where not given.
+            conditions: Fields of Query, which replace those of ``query``.
+
+        Returns:
+            A page of ``limit`` recordings at most; its ``next`` finds the page behind it.
+
+        Raises:
+            InvalidDetails: A condition is none that a recording could meet or miss.
+        """
+        asked = query_of(query, conditions)
+        statement = _SELECT.where(*met_by(asked, self._session.get_bind().dialect.name))
+        statement = statement.order_by(*newest_first())
+        if asked.limit is not None:
+            statement = statement.limit(asked.limit + 1)
+        return Recordings.page(
+            asked, [to_recording(row) for row in self._session.execute(statement).mappings()]
+        )
 
     def read(self, recording_id: UUID | str, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames from start to stop; only the chunks that hold them are read.
