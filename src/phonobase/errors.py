@@ -20,6 +20,7 @@ The tree, in the manner of the Python database API::
         ├── StorageFull            its disk is full
         ├── SchemaError            its tables are missing, older or newer than this program
         ├── RecordingNotFound      no recording has that id (a LookupError)
+        ├── AnnotationNotFound     no annotation has that id (a LookupError)
         ├── RecordingClosed        somebody else closed the recording that was being written
         ├── RecordingConflict      two archives hold different sound under one id
         ├── GapInCut               a stretch of time has gaps, and was to be had without
@@ -111,6 +112,10 @@ class SchemaError(StoreError):
 
 class RecordingNotFound(StoreError, LookupError):
     """No recording, or more than one, answers to the given id."""
+
+
+class AnnotationNotFound(StoreError, LookupError):
+    """No annotation has the given id."""
 
 
 class RecordingClosed(StoreError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from phonobase.pcm import Frames
+    from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.cut import Cut
     from phonobase.store.found import Recordings
@@ -125,6 +126,31 @@ class Archive(Database):
         with self.writing() as repository:
             repository.add_gap(source, started_at, ended_at, cause, detail=detail, run_id=run_id)
 
+    def annotate(
+        self,
+        recording_id: UUID | str,
+        first_frame: int,
+        frame_count: int,
+        kind: str,
+        text: str | None = None,
+        score: float | None = None,
+        *,
+        author: str,
+    ) -> Annotation:
+        """Say something of a stretch of a recording.
+
+        Arguments and errors are those of RecordingRepository.annotate.
+        """
+        with self.writing() as repository:
+            return repository.annotate(
+                recording_id, first_frame, frame_count, kind, text, score, author=author
+            )
+
+    def delete_annotation(self, annotation_id: UUID | str) -> None:
+        """Take an annotation back, as RecordingRepository.delete_annotation does."""
+        with self.writing() as repository:
+            repository.delete_annotation(annotation_id)
+
     def close_as_stored(self, recording_id: UUID | str) -> Recording:
         """End a recording that nobody will complete as it stands: interrupted; and return it.
 
@@ -209,6 +235,13 @@ class Archive(Database):
         """Return the recordings that meet all conditions, as RecordingRepository.find does."""
         with self.reading() as repository:
             return repository.find(query, **conditions)
+
+    def annotations(
+        self, recording_id: UUID | str | None = None, **conditions: Unpack[AnnotationConditions]
+    ) -> list[Annotation]:
+        """Return the annotations that meet all conditions, as RecordingRepository.annotations does."""
+        with self.reading() as repository:
+            return repository.annotations(recording_id, **conditions)
 
     def sources(self) -> list[str]:
         """Return the names of all sources."""

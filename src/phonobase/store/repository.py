@@ -13,6 +13,7 @@ from phonobase.errors import (
     RecordingClosed,
     StoreError,
 )
+from phonobase.store.annotations import annotate, delete_annotation, find_annotations
 from phonobase.store.chunks import StoredChunks
 from phonobase.store.compute import here
 from phonobase.store.conditions import met_by
@@ -22,7 +23,7 @@ from phonobase.store.file import open_file
 from phonobase.store.found import Recordings
 from phonobase.store.gaps import add_gap, add_source
 from phonobase.store.lookup import newest_first, not_found, resolve
-from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
+from phonobase.store.models import AnnotationRow, AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.query import query_of
 from phonobase.store.recording import (
     Details,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from phonobase.audio.seal import Chunk
     from phonobase.pcm import Frames
+    from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.compute import Compute
     from phonobase.store.draft import Draft
     from phonobase.store.query import Conditions, Query
@@ -223,10 +225,49 @@ class RecordingRepository:
 
     def discard(self, recording_id: UUID) -> None:
         """Take back a recording that never came to be: it leaves no trace."""
-        self._session.execute(sa.delete(AudioRow).where(AudioRow.recording_id == recording_id))
-        self._session.execute(sa.delete(ChunkRow).where(ChunkRow.recording_id == recording_id))
-        self._session.execute(sa.delete(GapRow).where(GapRow.recording_id == recording_id))
+        for table in (AudioRow, ChunkRow, GapRow, AnnotationRow):
+            self._session.execute(sa.delete(table).where(table.recording_id == recording_id))
         self._session.execute(sa.delete(RecordingRow).where(RecordingRow.id == recording_id))
+
+    def annotate(
+        self,
+        recording_id: UUID | str,
+        first_frame: int,
+        frame_count: int,
+        kind: str,
+        text: str | None = None,
+        score: float | None = None,
+        *,
+        author: str,
+    ) -> Annotation:
+        """Say something of a stretch of a recording.
+
+        Args:
+            recording_id: Of which; it may still be open.
+            first_frame: Frames of the recording before the stretch.
+            frame_count: Frames in it; 0 for a moment.
+            kind: What sort of thing is said: note, label, transcript, speech; 1 to 100 characters.
+            text: What is said, in words.
+            score: How sure or how strong, on the author's own scale.
+            author: Who says it: a person, or a program and its version; 1 to 200 characters.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            InvalidDetails: The stretch is not within the frames that are there, or a text cannot be stored.
+        """
+        recording = self.get(recording_id)
+        return annotate(self._session, recording, first_frame, frame_count, kind, text, score, author=author)
+
+    def delete_annotation(self, annotation_id: UUID | str) -> None:
+        """Take an annotation back; to correct one, make another.
+
+        Args:
+            annotation_id: Its UUID, or the hexadecimal digits of it.
+
+        Raises:
+            AnnotationNotFound: There is no such annotation.
+        """
+        delete_annotation(self._session, annotation_id)
 
     # Reading
 
@@ -311,6 +352,21 @@ class RecordingRepository:
             on_progress: Called with the number of bytes that were read since the last call.
         """
         return verify(self._session, self.get(recording_id), on_progress, self._compute)
+
+    def annotations(
+        self, recording_id: UUID | str | None = None, **conditions: Unpack[AnnotationConditions]
+    ) -> list[Annotation]:
+        """Return the annotations that meet all conditions, the first to begin first.
+
+        Args:
+            recording_id: Only those of this recording.
+            conditions: What else, as AnnotationConditions lists: source, kind, author, since, until.
+
+        Raises:
+            RecordingNotFound: No recording, or more than one, answers to the id.
+        """
+        resolved = None if recording_id is None else self.resolve(recording_id)
+        return find_annotations(self._session, resolved, **conditions)
 
     def sources(self) -> list[str]:
         """Return the names of all sources."""
