@@ -108,7 +108,16 @@ class Moment(_DatetimeType):
             self.fail(f"{value!r} is no time; write 2026-03-01T14:03 or 2026-03-01T14:03:00Z", param, ctx)
         if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
             self.fail(f"{value!r} is no time that anybody recorded at; check the year", param, ctx)
-        return moment.astimezone() if moment.tzinfo is None else moment
+        return moment if moment.tzinfo is not None else self._local(moment, param, ctx)
+
+    def _local(self, moment: datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return a local time with its offset, or fail the call where clocks are set and it has none or two."""
+        first, second = (moment.replace(fold=fold).astimezone() for fold in (0, 1))
+        if first.utcoffset() != second.utcoffset():
+            often = "twice" if first < second else "never"
+            either = " or ".join(one.isoformat() for one in (first, second))
+            self.fail(f"{moment} comes {often} here, where clocks are set; write {either}", param, ctx)
+        return first
 
 
 class Tag(_PairType):

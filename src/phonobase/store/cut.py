@@ -166,12 +166,9 @@ class _Open:
             case [*_, Sound() as last]:
                 silent = 0
             case _:
-                last = None
-        if (
-            last is None
-            or last.recording is not sound.recording
-            or last.end_frame + silent != sound.first_frame
-        ):
+                self._add(sound)
+                return
+        if last.recording is not sound.recording or last.end_frame + silent != sound.first_frame:
             self._add(sound)
             return
         del self.parts[-2 if silent else -1 :]
