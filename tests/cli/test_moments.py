@@ -42,13 +42,17 @@ def test_a_time_beside_a_change_of_the_clocks(typed: str, meant: datetime) -> No
 
 @pytest.mark.usefixtures("vienna")
 @pytest.mark.parametrize(
-    ("typed", "message"),
+    ("typed", "often", "either"),
     [
-        ("2026-10-25T02:30", r"comes twice here.*write 2026-10-25T02:30:00\+02:00 or 2026-10-25T02:30:00\+01:00$"),
-        ("2026-03-29T02:30", r"comes never here.*write 2026-03-29T03:30:00\+02:00 or 2026-03-29T01:30:00\+01:00$"),
+        ("2026-10-25T02:30", "twice", "2026-10-25T02:30:00+02:00 or 2026-10-25T02:30:00+01:00"),
+        ("2026-03-29T02:30", "never", "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00"),
     ],
 )
-def test_a_time_that_the_clocks_show_twice_or_never(typed: str, message: str) -> None:
+def test_a_time_that_the_clocks_show_twice_or_never(typed: str, often: str, either: str) -> None:
     """A local time that is two moments, or none, is refused with what to write instead."""
-    with pytest.raises(click.BadParameter, match=message):
+    with pytest.raises(click.BadParameter) as caught:
         Moment().convert(typed, None, None)
+
+    shown = typed.replace("T", " ")
+    expected = f"{shown}:00 comes {often} here, where clocks are set; write {either}"
+    assert caught.value.message == expected

@@ -111,10 +111,10 @@ class Moment(_DatetimeType):
         return moment if moment.tzinfo is not None else self._local(moment, param, ctx)
 
     def _local(self, moment: datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return a local time with its offset, or fail the call where clocks are set and it has none or two."""
+        """Return a local time with its offset; fail the call where clocks are set, and it has none or two."""
         first, second = (moment.replace(fold=fold).astimezone() for fold in (0, 1))
         if first.utcoffset() != second.utcoffset():
-            often = "twice" if first < second else "never"
+            often = "twice" if first.replace(tzinfo=None) == moment else "never"
             either = " or ".join(one.isoformat() for one in (first, second))
             self.fail(f"{moment} comes {often} here, where clocks are set; write {either}", param, ctx)
         return first
