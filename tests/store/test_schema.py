@@ -34,7 +34,7 @@ TABLES = {
     "phono_recording",
     "phono_source",
 }
-VIEWS = {"phono_clips", "phono_coverage", "phono_gaps"}
+VIEWS = {"phono_annotations", "phono_clips", "phono_coverage", "phono_gaps"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

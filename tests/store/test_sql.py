@@ -1,24 +1,20 @@
 from __future__ import annotations
 
-import json
-import random
 import subprocess
 import sys
-from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
 
 from phonobase import Archive, RecordingRepository, State
-from tests.store.bulk import EPOCH, add_gap, add_many, add_recording, add_sources
+from tests.store.bulk import EPOCH, add_many, stored
 from tests.store.judge import Program, Raw, checks_md5, ffmpeg_pcm, random_pcm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from uuid import UUID
 
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -83,104 +79,31 @@ def test_a_deleted_recording_is_a_gap(archive: Archive, program: Program) -> Non
         f"desk|deleted|recording {recording.id.hex}: asked for by the caller"
     ]
     assert float(program.value("SELECT seconds FROM phono_gaps")) == 1.0
-    assert _coverage(program) == {
-        ("desk", date(2026, 3, 1)): (0, 500_000, {"deleted": 500_000}),
-        ("desk", date(2026, 3, 2)): (0, 500_000, {"deleted": 500_000}),
-    }
 
 
-@pytest.mark.parametrize("us", [0, 1, 499, 500, 999, 500_000, 999_499, 999_500, 999_999])
-def test_a_gap_is_as_long_as_it_was(program: Program, raw: Raw, us: int) -> None:
-    """The length of a gap is exact, wherever within a second it begins or ends."""
-    add_sources(raw, "reef")
-    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    add_gap(raw, 1, "reef", moment, moment + us * MICROSECOND, "overflow")
-    add_gap(raw, 2, "reef", moment + us * MICROSECOND, moment + timedelta(seconds=2), "paused")
-    found = program.lines("SELECT cast(round(seconds * 1000000) AS int) FROM phono_gaps ORDER BY cause")
-    assert found == [str(us), str(2_000_000 - us)]
-    causes = {"overflow": us, "paused": 2_000_000 - us}
-    assert _coverage(program) == {("reef", date(2026, 3, 1)): (0, 2_000_000, causes)}
-
-
-def test_coverage_of_a_day_cut_at_midnight(program: Program, raw: Raw) -> None:
-    """What was heard and lost is told by day in UTC, to the microsecond, cut at midnight."""
-    add_sources(raw, "reef")
-    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    midnight = datetime(2026, 3, 2, tzinfo=UTC)
-    night = add_recording(raw, 1, "reef", noon, midnight + timedelta(hours=1))
-    add_recording(raw, 2, "reef", midnight + timedelta(hours=2), midnight + timedelta(hours=2, seconds=1))
-    add_recording(raw, 3, "reef", midnight - 2 * DAY, midnight - DAY)
-    add_gap(raw, 1, "reef", midnight - MICROSECOND, midnight + MICROSECOND, "overflow", night)
-    add_gap(raw, 2, "reef", noon, noon, "overflow", night)
-    add_gap(raw, 3, "reef", midnight + timedelta(hours=1), midnight + timedelta(hours=2), "process-down")
-    add_gap(raw, 4, "reef", midnight + 2 * DAY, midnight + 4 * DAY, "device-lost")
-    hour = 3_600_000_000
-    assert _coverage(program) == {
-        ("reef", date(2026, 2, 28)): (24 * hour, 0, {}),
-        ("reef", date(2026, 3, 1)): (12 * hour - 1, 1, {"overflow": 1}),
-        ("reef", date(2026, 3, 2)): (
-            hour - 1 + 1_000_000,
-            hour + 1,
-            {"overflow": 1, "process-down": hour},
-        ),
-        ("reef", date(2026, 3, 4)): (0, 24 * hour, {"device-lost": 24 * hour}),
-        ("reef", date(2026, 3, 5)): (0, 24 * hour, {"device-lost": 24 * hour}),
-    }
-
-
-def test_coverage_adds_up_whatever_happened(program: Program, raw: Raw) -> None:
-    """Over a thousand stretches of any length the days hold exactly what was put in, on both databases."""
-    chance = random.Random(5)
-    sources, causes = ["a", "b", "it's"], ["overflow", "deleted", 'the "cable"']
-    add_sources(raw, *sources)
-    start = datetime(1969, 12, 27, tzinfo=UTC)
-
-    def within_a_second() -> timedelta:
-        return MICROSECOND * chance.choice([0, 1, 999_499, 999_500, 999_999, chance.randrange(1_000_000)])
-
-    heard: dict[tuple[str, date], int] = defaultdict(int)
-    lost: dict[tuple[str, date], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    recordings: list[tuple[UUID, str, datetime, datetime]] = []
-    for number in range(400):
-        source = chance.choice(sources)
-        began = start + timedelta(seconds=chance.randrange(20 * 86_400)) + within_a_second()
-        ended = began + MICROSECOND * chance.choice([0, 1, chance.randrange(86_400_000_000)])
-        recordings.append((add_recording(raw, number, source, began, ended), source, began, ended))
-        for day, us in _by_day(began, ended):
-            heard[source, day] += us
-    for number in range(600):
-        cause = chance.choice(causes)
-        if number % 2:
-            inside, source, first, last = chance.choice(recordings)
-            span = (last - first) // MICROSECOND
-            began = first + MICROSECOND * chance.randint(0, span)
-            ended = began + MICROSECOND * chance.randint(0, (last - began) // MICROSECOND)
-            add_gap(raw, number, source, began, ended, cause, inside)
-            for day, us in _by_day(began, ended):
-                heard[source, day] -= us
-                lost[source, day][cause] += us
-        else:
-            source = chance.choice(sources)
-            began = start + DAY * chance.randrange(20)  # on the stroke of midnight
-            ended = began + MICROSECOND * chance.choice([0, 1, 86_400_000_000, chance.randrange(10**12)])
-            add_gap(raw, number, source, began, ended, cause)
-            for day, us in _by_day(began, ended):
-                lost[source, day][cause] += us
-    assert _coverage(program) == {
-        place: (heard[place], sum(lost[place].values()), dict(lost[place])) for place in {*heard, *lost}
-    }
-
-
-def test_coverage_before_1970(program: Program, raw: Raw) -> None:
-    """A tape of 1965 is on the day it was recorded."""
-    add_sources(raw, "tape")
-    began = datetime(1965, 7, 9, 23, 0, tzinfo=UTC)
-    add_recording(raw, 1, "tape", began, began + timedelta(hours=2))
-    hour = 3_600_000_000
-    assert _coverage(program) == {
-        ("tape", date(1965, 7, 9)): (hour, 0, {}),
-        ("tape", date(1965, 7, 10)): (hour, 0, {}),
-    }
+def test_an_annotation_is_told_with_its_time(archive: Archive, program: Program, raw: Raw) -> None:
+    """What was said of a stretch of frames is there with its source and its UTC, to the microsecond."""
+    began = datetime(2026, 3, 1, 23, 59, 59, 900_000, tzinfo=UTC)
+    recording = archive.add(random_pcm(96_000, 1, "int16"), 44_100, source="desk", started_at=began)
+    for number, (first_frame, frame_count, kind) in enumerate([(1, 88_200, "speech"), (44_101, 0, "note")]):
+        raw.run(
+            "INSERT INTO phono_annotation"
+            " (id, recording_id, first_frame, frame_count, kind, text, score, author, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(f"{number:032x}", recording.id.hex, first_frame, frame_count, kind, "said", 0.5, "listener"),
+            stored(raw, began),
+        )
+    times = ("{}" if program.is_sqlite else "{} AT TIME ZONE 'UTC'").format
+    found = program.lines(
+        f"SELECT source, {times('started_at')}, {times('ended_at')}, kind, text, score, author, frame_count"
+        " FROM phono_annotations ORDER BY started_at"
+    )
+    assert found == [
+        "desk|2026-03-01 23:59:59.900022|2026-03-02 00:00:01.900022|speech|said|0.5|listener|88200",
+        "desk|2026-03-02 00:00:00.900022|2026-03-02 00:00:00.900022|note|said|0.5|listener|0",
+    ]
+    seconds = program.lines("SELECT CAST(seconds AS INTEGER) FROM phono_annotations ORDER BY id")
+    assert seconds == ["2", "0"]
 
 
 def test_the_chain_by_sql_alone(postgres_archive: Archive, postgres_program: Program) -> None:
@@ -277,7 +200,7 @@ def test_a_list_reads_an_index_and_no_audio(
     assert "Seq Scan" not in plan
 
 
-@pytest.mark.parametrize("view", ["phono_clips", "phono_gaps", "phono_coverage"])
+@pytest.mark.parametrize("view", ["phono_clips", "phono_gaps", "phono_coverage", "phono_annotations"])
 def test_a_view_reads_no_audio_unless_asked(many: str, view: str) -> None:
     """All columns of a view but `audio` are computed without a look at the audio."""
     program = Program(many)
@@ -334,29 +257,3 @@ def test_tables_hold_what_the_interface_says(archive: Archive, program: Program)
     assert program.value(f"SELECT {text} FROM phono_clips") == "2026-03-01 05:30:00.123456"
     assert program.value("SELECT state FROM phono_clips") == "complete"
     assert program.value("SELECT id FROM phono_clips").replace("-", "") == recording.id.hex
-
-
-def _coverage(program: Program) -> dict[tuple[str, date], tuple[int, int, dict[str, int]]]:
-    """Returns the view by the database's own program, in microseconds."""
-    integer = "INTEGER" if program.is_sqlite else "BIGINT"
-    found = {}
-    for line in program.lines(
-        f"SELECT source, day, CAST(round(heard_seconds * 1000000) AS {integer}),"
-        f" CAST(round(lost_seconds * 1000000) AS {integer}), lost_by_cause FROM phono_coverage"
-    ):
-        source, day, heard, lost, causes = line.split("|", 4)
-        by_cause = {cause: round(seconds * 1_000_000) for cause, seconds in json.loads(causes).items()}
-        found[source, date.fromisoformat(day)] = (int(heard), int(lost), by_cause)
-    return found
-
-
-def _by_day(began: datetime, ended: datetime) -> list[tuple[date, int]]:
-    """Returns how many microseconds of a stretch lie in each day that it touches."""
-    pieces = []
-    while True:
-        midnight = datetime.combine(began.date() + DAY, datetime.min.time(), UTC)
-        stop = min(midnight, ended)
-        pieces.append((began.date(), (stop - began) // MICROSECOND))
-        if stop == ended:
-            return pieces
-        began = stop

@@ -239,6 +239,14 @@ class GapRow(Base):
         Index(None, "source", "started_at"),
         # A gap may be of any length, so its beginning does not say how far it reaches.
         Index(None, "source", "ended_at", "started_at"),
+        # The few that are longer than a day, for whoever looks at one day.
+        Index(
+            "ix_phono_gap_long",
+            "source",
+            "started_at",
+            sqlite_where=text("julianday(ended_at) - julianday(started_at) > 0.999"),
+            postgresql_where=text("ended_at - started_at > interval '24 hours'"),
+        ),
         Index(None, "recording_id"),
     )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-HEAD = "phonobase_0003"
+HEAD = "phonobase_0004"
 """The revision that this program needs."""
 
 VERSION_TABLE = "phono_alembic_version"
