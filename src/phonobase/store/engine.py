@@ -34,6 +34,19 @@ _USER_AND_PASSWORD = re.compile(r"((?:[\w+.-]*:?//?)?[^:/]*:).*@", re.DOTALL)
 
 _BUSY_TIMEOUT_MS = 60_000
 _CONNECT_TIMEOUT_S = 10
+_SERVER: dict[str, Any] = {
+    "pool_pre_ping": True,
+    "max_overflow": -1,
+    "connect_args": {
+        "connect_timeout": _CONNECT_TIMEOUT_S,
+        "application_name": "phonobase",
+        # A server that vanished without a word is noticed within half a minute.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    },
+}
 _PAGE_BYTES = 16_384
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _WAL_PAGES = 256
@@ -50,44 +63,55 @@ def create_engine(url: str | URL) -> Engine:
     Raises:
         DatabaseUnavailable: The URL is not one, or names a database that phonobase does not speak to.
     """
+    address, options = arguments(url)
+    engine = sqlalchemy.create_engine(address, **options)
+    set_up(engine)
+    return engine
+
+
+def arguments(url: str | URL) -> tuple[URL, dict[str, Any]]:
+    """Return what an engine for an archive is made of: the address with its driver, and options.
+
+    Raises:
+        DatabaseUnavailable: As create_engine.
+    """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
-    engine = sqlalchemy.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
-        max_overflow=-1,
-        connect_args={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "application_name": "phonobase",
-            # A server that vanished without a word is noticed within half a minute.
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-        },
-    )
-    fetch_audio_in_binary(engine)
-    return engine
+        return parsed, {"max_overflow": -1}
+    return parsed.set(drivername="postgresql+psycopg"), _SERVER
+
+
+def set_up(engine: Engine) -> None:
+    """Make the connections of a new engine what phonobase needs them to be.
+
+    Engines made by phonobase are. A host may call it on its own, once, before the first connection: on SQLite
+    every transaction then begins where SQLAlchemy says it does, foreign keys are checked, and the file is
+    switched to write-ahead logging; on PostgreSQL audio is fetched in binary.
+    """
+    if engine.dialect.name == "sqlite":
+        _set_up_sqlite(engine)
+    else:
+        fetch_audio_in_binary(engine)
 
 
 def fetch_audio_in_binary(engine: Engine) -> None:
     """Make an engine of psycopg fetch audio in binary: by default bytea comes as text, and slowly.
 
-    Engines made by phonobase do; a host calls it on its own, once.
+    Engines made by phonobase do; a host calls it on its own, once, and on the ``sync_engine`` of one that
+    is asynchronous.
     """
 
     @event.listens_for(engine, "before_cursor_execute")
     def choose_format(
         _connection: Connection,
-        cursor: psycopg.Cursor[Any],
+        cursor: Any,  # noqa: ANN401 - psycopg's, or SQLAlchemy's around an asynchronous one of psycopg
         _statement: str,
         _parameters: object,
         context: ExecutionContext | None,
         _executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
     ) -> None:
         if context is not None and context.execution_options.get(FETCHES_AUDIO, False):
-            cursor.format = psycopg.pq.Format.BINARY
+            getattr(cursor, "_cursor", cursor).format = psycopg.pq.Format.BINARY
 
 
 def shown(bind: Engine | Connection) -> str:
@@ -156,11 +180,9 @@ def _without_secrets(text: str) -> str:
     return _SECRET_OPTION.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1***@", text))
 
 
-def _sqlite(url: URL) -> Engine:
-    engine = sqlalchemy.create_engine(url, max_overflow=-1)
-
+def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver would begin transactions late, or not at all
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # only a new file heeds it
@@ -178,8 +200,6 @@ def _sqlite(url: URL) -> Engine:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
