@@ -13,6 +13,8 @@ from phonobase.store.cut import GapPolicy, cut
 from phonobase.store.database import Database
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.file import open_file
+from phonobase.store.follow import PART_SECONDS, Part, follow, position_now
+from phonobase.store.position import NOW
 from phonobase.store.recording import (
     Details,
     Recording,
@@ -25,7 +27,7 @@ from phonobase.store.take import Silence
 from phonobase.store.writer import RecordingWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -358,6 +360,39 @@ class Archive(Database):
         # PostgreSQL's answer is held twice while it is unpacked.
         times = 2 if self.engine.dialect.name == "sqlite" else 1
         return StoredChunks(recording, self.session, times * BATCH_BYTES)
+
+    # Following
+
+    def follow(
+        self,
+        source: str | None = None,
+        after: str = NOW,
+        *,
+        idle_seconds: float | None = None,
+        part_seconds: float = PART_SECONDS,
+    ) -> Generator[Part]:
+        """Yield every frame that is committed, once, in parts, as they come, whoever commits them.
+
+        The parts of a recording come in their order. A part's position says where to go on, at any later
+        time: then nothing is missed and nothing comes again, whatever was recorded, imported, pushed or
+        deleted meanwhile. Close it where it is not read to its end, as contextlib.closing does.
+
+        Args:
+            source: Only of this source; of all, where not given.
+            after: A position, or ``start``: before everything, or ``now``: behind all that is committed.
+            idle_seconds: End once nothing came for so long; with 0 behind what is committed now. Without it
+                there is no end.
+            part_seconds: How much sound a part holds at most.
+
+        Raises:
+            InvalidDetails: The position is none, or none of this archive and source.
+            DatabaseUnavailable: The database does not work; go on from the last position once it does.
+        """
+        return follow(self, source, after, idle_seconds=idle_seconds, part_seconds=part_seconds)
+
+    def position(self, source: str | None = None) -> str:
+        """Return the position behind all that is committed now, of one source or of all."""
+        return position_now(self, source)
 
     # Transactions
 
