@@ -15,6 +15,8 @@ from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.file import open_file
 from phonobase.store.follow import PART_SECONDS, Part, follow, position_now
 from phonobase.store.position import NOW
+from phonobase.store.found import walk
+from phonobase.store.query import query_of
 from phonobase.store.recording import (
     Details,
     Recording,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.cut import Cut
+    from phonobase.store.editing import Changes
     from phonobase.store.found import Recordings
     from phonobase.store.query import Conditions, Query
     from phonobase.store.take import Take
@@ -110,6 +113,11 @@ class Archive(Database):
         """
         with self.writing() as repository:
             repository.delete(recording_id, reason)
+
+    def edit(self, recording_id: UUID | str, **changes: Unpack[Changes]) -> Recording:
+        """Change what is said of a recording, as RecordingRepository.edit does, and return it."""
+        with self.writing() as repository:
+            return repository.edit(recording_id, **changes)
 
     def add_gap(
         self,
@@ -237,6 +245,16 @@ class Archive(Database):
         """Return the recordings that meet all conditions, as RecordingRepository.find does."""
         with self.reading() as repository:
             return repository.find(query, **conditions)
+
+    def walk(self, query: Query | None = None, /, **conditions: Unpack[Conditions]) -> Iterator[Recording]:
+        """Yield what ``find`` returns, page after page, in memory that does not grow.
+
+        With ``limit=None`` that is all there is. Each page is of the moment when it is needed.
+
+        Raises:
+            InvalidDetails: A condition is none that a recording could meet or miss.
+        """
+        return walk(query_of(query, conditions), self.find)
 
     def annotations(
         self, recording_id: UUID | str | None = None, **conditions: Unpack[AnnotationConditions]

@@ -9,10 +9,14 @@ from phonobase.store.cursor import Cursor
 from phonobase.store.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from phonobase.store.query import Query
+
+
+_PAGE = 500
+"""How many recordings are held at once where there may be any number."""
 
 
 class Recordings(list[Recording]):
@@ -37,3 +41,19 @@ class Recordings(list[Recording]):
             return cls(found)
         last = found[query.limit - 1]
         return cls(found[: query.limit], replace(query, after=str(Cursor(last.started_at, last.id))))
+
+
+def walk(query: Query, find: Callable[[Query], Recordings]) -> Iterator[Recording]:
+    """Yield what a query asks for, page after page.
+
+    Args:
+        query: What is looked for, and how many at most.
+        find: Returns a page.
+    """
+    left, rest = query.limit, query
+    while left != 0:
+        found = find(replace(rest, limit=_PAGE if left is None else min(left, _PAGE)))
+        yield from found
+        if found.next is None:
+            return
+        left, rest = None if left is None else left - len(found), found.next

@@ -213,7 +213,7 @@ def _check_text(what: str, text: str | None) -> None:
 
 
 def _check_number(what: str, value: float | Fraction | None) -> None:
-    if value is not None and math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         raise InvalidDetails(f"{what} is not a number, so nothing can be compared with it")
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from phonobase.audio import encoding as encodings
 from phonobase.errors import InvalidDetails, UnsupportedFormat
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_SOURCE = "default"
 MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
+
+Word = Literal["title", "notes", "external_id"]
+WORDS: tuple[Word, ...] = get_args(Word)
 
 _EXTERNAL_ID_CHARACTERS = 500
 """An index row of PostgreSQL holds no more."""
@@ -156,9 +159,6 @@ def new_recording(
     """
     refuse_unknown(details, Details)
     source = source_name(details.get("source", DEFAULT_SOURCE))
-    external_id = _text(details, "external_id")
-    if external_id is not None and len(external_id) > _EXTERNAL_ID_CHARACTERS:
-        raise InvalidDetails(f"an external_id has at most {_EXTERNAL_ID_CHARACTERS} characters; shorten it")
     moment = with_zone(details.get("started_at") or datetime.now(UTC)).astimezone(UTC)
     recording_id = uuid7(to_us(moment))
     return NewRecording(
@@ -169,10 +169,10 @@ def new_recording(
         started_at=moment,
         format=audio_format,
         encoding=encodings.choose(audio_format, details.get("encoding")),
-        title=_text(details, "title"),
-        notes=_text(details, "notes"),
+        title=words("title", details.get("title")),
+        notes=words("notes", details.get("notes")),
         tags=json_object("tags", details.get("tags")),
-        external_id=external_id,
+        external_id=words("external_id", details.get("external_id")),
         capture=json_object("capture", details.get("capture")),
     )
 
@@ -206,8 +206,15 @@ def storable(what: str, text: str | None) -> str | None:
     return text
 
 
-def _text(details: Details, name: Literal["title", "notes", "external_id"]) -> str | None:
-    return storable(name, details.get(name))
+def words(name: Word, text: str | None) -> str | None:
+    """Return what people say of a recording, as both databases take it.
+
+    Raises:
+        InvalidDetails: They do not; ``name`` is of what is said.
+    """
+    if name == "external_id" and text is not None and len(text) > _EXTERNAL_ID_CHARACTERS:
+        raise InvalidDetails(f"an external_id has at most {_EXTERNAL_ID_CHARACTERS} characters; shorten it")
+    return storable(name, text)
 
 
 def json_object(what: str, content: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from phonobase.store.compute import here
 from phonobase.store.conditions import met_by
 from phonobase.store.coverage import Gap
 from phonobase.store.draft import whole
+from phonobase.store.editing import edit
 from phonobase.store.file import open_file
 from phonobase.store.found import Recordings
 from phonobase.store.gaps import add_gap, add_source
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.compute import Compute
     from phonobase.store.draft import Draft
+    from phonobase.store.editing import Changes
     from phonobase.store.query import Conditions, Query
 
 # The tables themselves: rows are written one a statement, without the unit of work.
@@ -197,6 +199,23 @@ class RecordingRepository:
             run_id=recording.run_id if recording else run_id,
         )
         add_gap(self._session, gap)
+
+    def edit(self, recording_id: UUID | str, **changes: Unpack[Changes]) -> Recording:
+        """Change what is said of a recording, and return it as it is now.
+
+        The recording may still be open: whoever records it changes none of this.
+
+        Args:
+            recording_id: Which recording.
+            changes: What is to be said, as Changes lists; what is not given stays.
+
+        Raises:
+            RecordingNotFound: There is no such recording.
+            InvalidDetails: A text or a tag cannot be stored.
+        """
+        full_id = self.resolve(recording_id)
+        edit(self._session, full_id, changes)
+        return self.get(full_id)
 
     def delete(self, recording_id: UUID | str, reason: str) -> None:
         """Delete a recording; its time stays listed, as a gap of cause ``deleted``.

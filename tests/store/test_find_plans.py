@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from phonobase import Archive, Query
+from phonobase.store.cursor import Cursor
+from tests.store.bulk import EPOCH, add_many
+from tests.store.judge import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MANY = 30_000
+FIRST = EPOCH + timedelta(seconds=1_700_000_000)
+MINUTE = timedelta(minutes=1)
+STARTED, BY_SOURCE = "ix_phono_recording_started_at", "ix_phono_recording_source_started_at"
+
+
+class Watched:
+    """An archive whose every SELECT is remembered, to be explained and weighed."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.is_sqlite = archive.engine.dialect.name == "sqlite"
+        self._sent: list[tuple[str, Any]] = []
+        event.listen(archive.engine, "before_cursor_execute", self._remember)
+
+    def _remember(self, _1: Any, _2: Any, sql: str, values: Any, _3: Any, _4: Any) -> None:  # noqa: ANN401
+        if sql.startswith("SELECT"):
+            self._sent.append((sql, values))
+
+    def ids(self, **conditions: Any) -> list[int]:  # noqa: ANN401
+        """Returns the numbers of the recordings that are found by one statement."""
+        self._sent.clear()
+        found = [recording.id.int for recording in self.archive.find(**conditions)]
+        assert len(self._sent) == 1
+        return found
+
+    @property
+    def plan(self) -> str:
+        """How the database ran the last search."""
+        sql, values = self._sent[-1]
+        explain = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
+        with self.archive.engine.connect() as connection:
+            rows = connection.exec_driver_sql(explain + sql, values).all()
+        return "\n".join(str(column) for row in rows for column in row) + "\n"
+
+    @property
+    def work(self) -> int:
+        """What the last search took: steps of SQLite's machine, or pages that PostgreSQL looked at."""
+        sql, values = self._sent[-1]
+        with self.archive.engine.connect() as connection:
+            if not self.is_sqlite:
+                text = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql
+                explained = connection.exec_driver_sql(text, values).scalar_one()
+                (root,) = explained if isinstance(explained, list) else json.loads(explained)
+                return int(root["Plan"]["Shared Hit Blocks"] + root["Plan"]["Shared Read Blocks"])
+            steps = 0
+
+            def count() -> int:
+                nonlocal steps
+                steps += 1
+                return 0
+
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.set_progress_handler(count, 1)
+            connection.exec_driver_sql(sql, values).all()
+            driver.set_progress_handler(None, 0)
+            return steps
+
+
+@pytest.fixture(scope="module")
+def many(shared_url: str) -> Iterator[Watched]:
+    """An archive of thirty thousand recordings of fifty seconds, one a minute."""
+    with Raw(shared_url) as raw:
+        add_many(raw, MANY)
+    with Archive(shared_url) as archive:
+        yield Watched(archive)
+
+
+def _behind(number: int) -> str:
+    return str(Cursor(FIRST + number * MINUTE, UUID(int=number)))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "index", "expected"),
+    [
+        ({"after": _behind(20_000), "limit": 3}, STARTED, [19_999, 19_998, 19_997]),
+        ({"after": _behind(20_003), "limit": 2, "source": "rare"}, BY_SOURCE, [19_003, 18_003]),
+        (
+            {"after": _behind(20_003), "limit": 2, "since": FIRST + 20_001 * MINUTE},
+            STARTED,
+            [20_002, 20_001],
+        ),
+        ({"after": _behind(20_000), "limit": 1, "until": FIRST + 10 * MINUTE}, STARTED, [9]),
+        ({"heard_at": FIRST + 20_000.5 * MINUTE}, STARTED, [20_000]),
+        ({"heard_at": FIRST + 20_000.9 * MINUTE}, STARTED, []),
+        ({"heard_at": FIRST + 20_003 * MINUTE, "source": "rare"}, BY_SOURCE, [20_003]),
+        (
+            {"heard_since": FIRST + 9.8 * MINUTE, "heard_until": FIRST + 12 * MINUTE},
+            STARTED,
+            [11, 10, 9],
+        ),
+    ],
+)
+def test_every_search_by_time_takes_an_index(
+    many: Watched, conditions: dict[str, Any], index: str, expected: list[int]
+) -> None:
+    """A place in the list, a moment and a period are edges of an index, on both databases."""
+    assert many.ids(**conditions) == expected
+    assert index in many.plan
+    assert "SCAN phono_recording\n" not in many.plan
+    assert "Seq Scan" not in many.plan
+    assert "phono_audio" not in many.plan
+
+
+@pytest.mark.parametrize("conditions", [{}, {"source": "often"}], ids=str)
+def test_a_page_costs_the_same_at_any_depth(many: Watched, conditions: dict[str, Any]) -> None:
+    """The last page of a list makes the database work no more than the second, however deep it lies."""
+    works = []
+    for number in (MANY - 100, MANY // 2, 200):
+        found = many.ids(after=_behind(number), limit=50, **conditions)
+        assert found[0] == number - 1
+        works.append(many.work)
+    assert max(works) <= 1.2 * min(works) + 4, works
+
+
+def test_a_moment_costs_the_same_at_any_time(many: Watched) -> None:
+    """What was heard at a moment is found among a day's recordings, not among all of the past."""
+    works = []
+    for number in (3_000, MANY - 1):
+        assert many.ids(heard_at=FIRST + number * MINUTE) == [number]
+        works.append(many.work)
+    assert max(works) <= 1.2 * min(works) + 4, works
+    assert many.ids(heard_at=FIRST + 10 * MINUTE) == [10]
+    assert many.work < works[0]
+
+
+def test_the_pages_are_the_list(many: Watched) -> None:
+    """Page after page, each recording is found once, in the order of the whole list."""
+    query: Query | None = Query(source="rare", limit=4)
+    pages = []
+    while query is not None:
+        page = many.archive.find(query)
+        pages.append([recording.id.int for recording in page])
+        query = page.next
+    assert [len(page) for page in pages] == [4] * 7 + [2]
+    assert [number for page in pages for number in page] == list(range(MANY - 997, 2, -1000))
