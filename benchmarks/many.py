@@ -307,7 +307,8 @@ def measure_many(postgres: PostgresServer, chunks: int = MANY, asked: int = ASKE
                 fill(url, extent)
                 print(
                     f"{database}: {extent.recordings:,} recordings of {CHUNKS} chunks, "
-                    f"{extent.sources} sources, {extent.months} months, filled in {time.monotonic() - began:.0f} s",
+                    f"{extent.sources} sources, {extent.months} months, "
+                    f"filled in {time.monotonic() - began:.0f} s",
                     flush=True,
                 )
                 archives.append(Archive(url))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import bindparam, select
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Select
+    from sqlalchemy import ScalarSelect
     from sqlalchemy.orm import Session
 
     from phonobase.pcm import Frames
@@ -63,12 +63,19 @@ _BATCH = (
     .limit(bindparam("count"))
     .execution_options(**{FETCHES_AUDIO: True})
 )
-_AT_FRAME = (
-    select(ChunkRow.seq)
-    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_frame <= bindparam("place"))
-    .order_by(ChunkRow.first_frame.desc())
-    .limit(1)
-)
+
+
+def _at_frame(place: str) -> ScalarSelect[int]:
+    return (
+        select(ChunkRow.seq)
+        .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_frame <= bindparam(place))
+        .order_by(ChunkRow.first_frame.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+_AT_FRAMES = select(_at_frame("first"), _at_frame("last"))
 _AT_BYTE = (
     select(ChunkRow.seq)
     .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_byte <= bindparam("place"))
@@ -111,13 +118,17 @@ class StoredChunks:
         decoded_rows = _DECODED_BYTES * recording.chunk_count // decoded
         return max(1, min(stored_rows, decoded_rows))
 
-    def seq_at_frame(self, frame: int) -> int:
-        """Return the number of the chunk that holds a frame."""
-        return self._seq(_AT_FRAME, frame)
+    def seqs_at_frames(self, first: int, last: int) -> tuple[int, int]:
+        """Return the numbers of the chunks that hold two frames."""
+        with self._session() as session:
+            values = {"id": self.recording.id, "first": first, "last": last}
+            first_seq, last_seq = session.execute(_AT_FRAMES, values).one()
+        return first_seq or 0, last_seq or 0
 
     def seq_at_byte(self, offset: int) -> int:
         """Return the number of the chunk that holds a byte, counted behind the header."""
-        return self._seq(_AT_BYTE, offset)
+        with self._session() as session:
+            return session.scalar(_AT_BYTE, {"id": self.recording.id, "place": offset}) or 0
 
     def fetch(self, first_seq: int, count: int) -> list[StoredChunk]:
         """Return so many consecutive chunks, or fewer at the end.
@@ -162,9 +173,16 @@ class StoredChunks:
         stop = self.recording.frame_count if stop is None else min(stop, self.recording.frame_count)
         if start >= stop:
             return
-        for run in self._batches(self.seq_at_frame(start), self.seq_at_frame(stop - 1) + 1):
-            first = run[0].first_frame
-            yield self.compute(decode_run, self.recording, run)[max(0, start - first) : stop - first]
+        first_seq, last_seq = self.seqs_at_frames(start, stop - 1)
+        place = start
+        for run in self._batches(first_seq, last_seq + 1):
+            first, end = run[0].first_frame, run[-1].first_frame + run[-1].frame_count
+            if not first <= place < end:
+                break
+            yield self.compute(decode_run, self.recording, run)[place - first : stop - first]
+            place = end
+        if place < stop:
+            raise self._missing(last_seq + 1 if place > start else first_seq + 1)
 
     def array(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""
@@ -175,10 +193,6 @@ class StoredChunks:
     def _batches(self, first_seq: int, end_seq: int) -> Iterator[list[StoredChunk]]:
         for seq in range(first_seq, end_seq, self.rows_per_batch):
             yield self.fetch(seq, min(self.rows_per_batch, end_seq - seq))
-
-    def _seq(self, statement: Select[Any], place: int) -> int:
-        with self._session() as session:
-            return session.scalar(statement, {"id": self.recording.id, "place": place}) or 0
 
     def _missing(self, seq: int) -> CorruptRecording:
         return CorruptRecording(

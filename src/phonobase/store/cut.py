@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from phonobase.errors import GapInCut, InvalidDetails
 from phonobase.store.columns import from_us, to_us, with_zone
@@ -30,8 +30,18 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 
-_COLUMNS = cast("sa.Table", RecordingRow.__table__).columns
 _LONGEST = timedelta(seconds=MAX_SECONDS)
+# Put together once: that takes as long as asking.
+_REACHING = (
+    select(*cast("sa.Table", RecordingRow.__table__).columns)
+    .where(
+        RecordingRow.source == bindparam("source"),
+        RecordingRow.started_at >= bindparam("longest_before"),
+        RecordingRow.started_at < bindparam("until"),
+        RecordingRow.ended_at > bindparam("since"),
+    )
+    .order_by(RecordingRow.started_at, RecordingRow.id)
+)
 
 
 class GapPolicy(StrEnum):
@@ -101,17 +111,8 @@ def _policy(name: str) -> GapPolicy:
 
 def _recordings(session: Session, source: str, since: datetime, until: datetime) -> list[Recording]:
     """Return the recordings that reach into a stretch, in the order of their beginning."""
-    statement = (
-        select(*_COLUMNS)
-        .where(
-            RecordingRow.source == source,
-            RecordingRow.started_at >= since - _LONGEST,
-            RecordingRow.started_at < until,
-            RecordingRow.ended_at > since,
-        )
-        .order_by(RecordingRow.started_at, RecordingRow.id)
-    )
-    return [to_recording(row) for row in session.execute(statement).mappings()]
+    values = {"source": source, "longest_before": since - _LONGEST, "since": since, "until": until}
+    return [to_recording(row) for row in session.execute(_REACHING, values).mappings()]
 
 
 def _cut_of(asked: Cut, recordings: Sequence[Recording], gaps: Sequence[Gap]) -> Cut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -28,15 +28,37 @@ from phonobase.store.recording import MAX_SECONDS, source_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
 _SOURCE, _GAP = (cast("sa.Table", row.__table__) for row in (SourceRow, GapRow))
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _LONGEST = timedelta(seconds=MAX_SECONDS)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ROWS = 1000
 """Rows that are fetched at once where there may be any number."""
+
+
+class _GapColumns:
+    """Statements that fetch columns of the gaps that reach into a period.
+
+    They are put together once: that takes as long as asking.
+    """
+
+    def __init__(self, *columns: sa.ColumnElement[Any]) -> None:
+        since: sa.BindParameter[datetime] = sa.bindparam("since")
+        until: sa.BindParameter[datetime] = sa.bindparam("until")
+        rows = select(*columns).where(GapRow.source == sa.bindparam("source"), GapRow.started_at < until)
+        rows = rows.execution_options(yield_per=_ROWS)
+        # A gap that began long before may reach into the period. There are few, but to find them by their
+        # beginning would be to look at all before: the order makes SQLite take the index by their end.
+        before = rows.where(GapRow.started_at < since, GapRow.ended_at > since)
+        self.reaching = before.order_by(GapRow.ended_at)
+        self.beginning = rows.where(GapRow.started_at >= since).order_by(GapRow.started_at, GapRow.id)
+
+
+_WHOLE = _GapColumns(*_GAP.columns)
+_BOUNDS = _GapColumns(_GAP.c.started_at, _GAP.c.ended_at, _GAP.c.recording_id, _GAP.c.cause, _GAP.c.id)
 
 
 def add_source(session: Session, name: str, created_at: datetime) -> None:
@@ -122,7 +144,7 @@ def find_gaps(
             run_id=row.run_id,
             id=row.id,
         )
-        for row in _gap_rows(session, select(*_GAP.columns), source, since, until)
+        for row in _gap_rows(session, _WHOLE, source, since, until)
     )
 
 
@@ -160,12 +182,11 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
         .order_by(RecordingRow.started_at)
         .execution_options(yield_per=_ROWS)
     )
-    columns = select(GapRow.started_at, GapRow.ended_at, GapRow.recording_id, GapRow.cause, GapRow.id)
     return account(
         (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
         (
             Missed(to_us(row.started_at), to_us(row.ended_at), row.recording_id, row.cause)
-            for row in _gap_rows(session, columns, source, since, until)
+            for row in _gap_rows(session, _BOUNDS, source, since, until)
         ),
         since_us,
         until_us,
@@ -174,20 +195,14 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
 
 def _gap_rows(
     session: Session,
-    columns: sa.Select[*tuple[Any, ...]],
+    columns: _GapColumns,
     source: str,
     since: datetime | None,
     until: datetime | None,
 ) -> Iterator[sa.Row[Any]]:
     """Yield the rows of the gaps that reach into a period, the first to begin first."""
-    rows = columns.where(GapRow.source == source).execution_options(yield_per=_ROWS)
-    if until is not None:
-        rows = rows.where(GapRow.started_at < with_zone(until))
+    values = {"source": source, "since": with_zone(since or _FIRST), "until": with_zone(until or _LAST)}
     if since is not None:
-        # A gap that began long before may reach into the period. There are few, but to find them by their
-        # beginning would be to look at all before: the order makes SQLite take the index by their end.
-        before = rows.where(GapRow.started_at < with_zone(since), GapRow.ended_at > since)
-        reaching = session.execute(before.order_by(GapRow.ended_at))
+        reaching = session.execute(columns.reaching, values)
         yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
-        rows = rows.where(GapRow.started_at >= since)
-    yield from session.execute(rows.order_by(GapRow.started_at, GapRow.id))
+    yield from session.execute(columns.beginning, values)
