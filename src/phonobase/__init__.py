@@ -11,6 +11,7 @@ from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.archive import Archive
 from phonobase.store.coverage import Coverage, Gap
 from phonobase.store.found import Recordings
+from phonobase.store.joining import session_on
 from phonobase.store.query import Conditions, Level, Query
 from phonobase.store.recording import Details, Recording, State
 from phonobase.store.repository import RecordingRepository
@@ -31,4 +32,5 @@ __all__ = [
     "SampleFormat",
     "State",
     "record_audio_to_bytes",
+    "session_on",
 ]
