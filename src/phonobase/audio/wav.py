@@ -21,12 +21,19 @@ _UNSIGNED_32_MAX = 0xFFFFFFFF
 _PLAIN_CHANNELS = 2
 
 
-def header(audio_format: AudioFormat, frame_count: int) -> bytes:
-    """Return what stands before the PCM of a WAV or RF64 file holding so many frames."""
+def header(audio_format: AudioFormat, frame_count: int, more: bytes = b"") -> bytes:
+    """Return what stands before the PCM of a WAV or RF64 file holding so many frames.
+
+    Args:
+        audio_format: Of the frames.
+        frame_count: How many there are.
+        more: Further chunks that the file is to have, each of an even length.
+    """
     data_bytes = frame_count * audio_format.frame_bytes
     chunks = _fmt(audio_format)
     if audio_format.sample_format is SampleFormat.FLOAT32:
         chunks += b"fact" + struct.pack("<II", 4, min(frame_count, _UNSIGNED_32_MAX))
+    chunks += more
     # "WAVE", the JUNK or ds64 chunk, the chunks above, and the head of the data chunk.
     riff_bytes = 4 + 8 + _DS64_BYTES + len(chunks) + 8 + data_bytes
     if riff_bytes <= _UNSIGNED_32_MAX:

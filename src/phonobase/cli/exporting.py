@@ -2,103 +2,253 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import Any
 
 import click
 
-from phonobase.audio.encoding import Encoding
-from phonobase.cli.options import Settings, pass_settings
-from phonobase.cli.output import note, progress_bar
+from phonobase.audio import encoding as encodings
+from phonobase.audio.kinds import Kind, suffixes
+from phonobase.audio.labels import audacity, webvtt
+from phonobase.cli.files import STDOUT, NewFiles, moment_name, recording_name
+from phonobase.cli.options import Moment, Settings, json_option, pass_settings
+from phonobase.cli.output import counted, duration, gap_as_json, note, print_json, printable, progress_bar
 from phonobase.errors import PhonobaseError
-from phonobase.store.export import write_as
+from phonobase.store.archive import Archive
+from phonobase.store.cut import Cut, GapPolicy
+from phonobase.store.export import as_cut, write_take
+from phonobase.store.labels import labels_of
+from phonobase.store.take import Take
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+_LABELS = {"vtt": webvtt, "txt": audacity}
+_CUES = "cues"
+_SECOND_US = 1_000_000
 
-    from phonobase.store.recording import Recording
 
-_NAME_BYTES = 100
-_STDOUT = Path("-")
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What files there are to be.
+
+    Attributes:
+        output: Where; this folder, where not given.
+        kind: Of which kind, if that is not for the name to say.
+        labels: How the annotations go along: beside each file or in it.
+        force: Whether files that are there are overwritten.
+    """
+
+    output: Path | None
+    kind: Kind | None
+    labels: frozenset[str]
+    force: bool
+
+    @property
+    def one_file(self) -> Path | None:
+        """The file that is named; None where several may go into a folder."""
+        return self.output if self.output is not None and not self.output.is_dir() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A file that is to be.
+
+    Attributes:
+        path: Where.
+        kind: Of which kind.
+        take: What goes into it.
+    """
+
+    path: Path
+    kind: Kind
+    take: Take
 
 
 @click.command("export")
-@click.argument("recording_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("recording_ids", metavar="[ID...]", nargs=-1)
+@click.option("--source", help="Cut a stretch out of this source's time.")
+@click.option("--from", "since", type=Moment(), help="Where the stretch begins.")
+@click.option("--to", "until", type=Moment(), help="Where it ends.")
+@click.option(
+    "--gaps",
+    type=click.Choice([str(policy) for policy in GapPolicy]),
+    help="What becomes of time without sound: silence, the end of a file, or a refusal.  [default: silence]",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="FILE.flac, FILE.wav, a folder, or - for standard output.  [default: this folder]",
+    help="A file, a folder, or - for standard output.  [default: this folder]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice([str(kind) for kind in Kind]),
+    help="What kind of file.  [default: what its name says, else as it is stored]",
+)
+@click.option(
+    "--labels",
+    type=click.Choice([*_LABELS, _CUES]),
+    multiple=True,
+    help="Write annotations, too: vtt or txt (for Audacity) beside a file, cues into it; may be given again.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@json_option
 @pass_settings
-def command(settings: Settings, recording_ids: tuple[str, ...], output: Path | None, *, force: bool) -> None:
-    """Write recordings to files that any player opens.
+def command(
+    settings: Settings,
+    recording_ids: tuple[str, ...],
+    source: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    gaps: str | None,
+    output: Path | None,
+    kind: str | None,
+    labels: tuple[str, ...],
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write recordings, or a stretch of a source's time, to files that any player opens.
 
-    Into a folder they go as they are stored, named by source, time and ID. A file is FLAC or WAV by its
-    name; where the recording is stored so, its bytes are copied, otherwise its samples are.
+    A stretch goes across recordings, to the frame; what was not heard is listed. It is one file, unless the
+    format changes within it, or the gaps split it.
+
+    A file is FLAC, WAV, Broadcast Wave (.bwf) or Opus (.opus, .ogg) by its name or by --format; those in a
+    folder are named by source and time. Where sound is stored so, its bytes are copied, otherwise its samples
+    are.
     """
-    folder = output if output is not None else Path()
-    to_one_file = output is not None and not output.is_dir()
-    if to_one_file and len(recording_ids) > 1:
-        raise click.UsageError(f"{output} is one file; name a folder for several recordings")
-    with settings.archive() as archive:
-        for recording_id in recording_ids:
-            recording = archive.get(recording_id)
-            path = folder if to_one_file else folder / _name(recording)
-            encoding = recording.encoding if path == _STDOUT else _encoding(path)
+    wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), force)
+    if output == STDOUT and (as_json or wishes.labels - {_CUES}):
+        raise click.UsageError("standard output holds one file and nothing else; name a file")
+    if source is None:
+        if since or until or gaps:
+            raise click.UsageError("--from, --to and --gaps cut a stretch of a --source; name one")
+        if not recording_ids:
+            raise click.UsageError("name recordings by their IDs, or a stretch: --source, --from and --to")
+        if wishes.one_file is not None and len(recording_ids) > 1:
+            raise click.UsageError(f"{output} is one file; name a folder for several recordings")
+        with settings.archive() as archive:
+            done = [_export_recording(archive, recording_id, wishes) for recording_id in recording_ids]
+    else:
+        if recording_ids:
+            raise click.UsageError("either recordings are exported, or a stretch of a --source")
+        if since is None or until is None:
+            raise click.UsageError("a stretch of a --source needs --from and --to")
+        with settings.archive() as archive:
+            cut = archive.cut(source, since, until, gaps or GapPolicy.SILENCE)
+            done = [_export_cut(archive, cut, wishes)]
+    if as_json:
+        print_json(done)
+
+
+def _export_recording(archive: Archive, recording_id: str, wishes: _Wishes) -> dict[str, Any]:
+    recording = archive.get(recording_id)
+    cut, own = as_cut(archive, recording), Kind.of(recording.encoding)
+    path = wishes.one_file
+    if path is None:
+        kind = wishes.kind or own
+        path = (wishes.output or Path()) / recording_name(recording, kind.suffix)
+    else:
+        kind = wishes.kind or _kind(path, own)
+    (take,) = cut.takes
+    done = _write(archive, cut, [_Plan(path, kind, take)], wishes)
+    note(f"{recording.id.hex} -> {path}")
+    return done
+
+
+def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
+    if not cut.takes:
+        raise PhonobaseError(
+            f"nothing of {printable(cut.source)} was heard from {cut.since.isoformat()} to "
+            f"{cut.until.isoformat()}: {_causes(cut)}; see what was with: phonobase coverage"
+        )
+    path = wishes.one_file
+    if path is not None and len(cut.takes) > 1:
+        raise PhonobaseError(f"that are {len(cut.takes)} files, and {path} is one; name a folder for them")
+    done = _write(archive, cut, list(_plans(cut, wishes)), wishes)
+    for file in done["files"]:
+        note(f"{file['started_at'].isoformat()} to {file['ended_at'].isoformat()} -> {file['path']}")
+    if cut.gaps:
+        lost = duration(cut.lost_us / _SECOND_US)
+        note(f"{counted(len(cut.gaps), 'gap')}, {lost} not heard: {_causes(cut)}")
+    return done
+
+
+def _plans(cut: Cut, wishes: _Wishes) -> Iterator[_Plan]:
+    for take in cut.takes:
+        own = Kind.of(encodings.choose(take.format))
+        path = wishes.one_file
+        if path is None:
+            kind = wishes.kind or own
+            name = moment_name(take.source, take.started_at, kind.suffix)
+            yield _Plan((wishes.output or Path()) / name, kind, take)
+        else:
+            yield _Plan(path, wishes.kind or _kind(path, own), take)
+
+
+def _write(archive: Archive, cut: Cut, plans: list[_Plan], wishes: _Wishes) -> dict[str, Any]:
+    """Write all files of a cut, and return what programs get of it."""
+    with NewFiles(force=wishes.force) as files:
+        for plan in plans:
+            labels = labels_of(archive, plan.take) if wishes.labels else []
             with (
-                _writing(path, force=force) as out,
-                progress_bar(str(path), recording.frame_count) as done,
+                files.writing(plan.path) as out,
+                progress_bar(str(plan.path), plan.take.frame_count) as done,
             ):
-                write_as(archive, recording, encoding, out, done)
-            note(f"{recording.id.hex} -> {path}")
+                within = labels if _CUES in wishes.labels else []
+                write_take(archive, plan.take, plan.kind, out, done, within)
+            for name in sorted(wishes.labels - {_CUES}):
+                with files.writing(_beside(plan.path, name)) as out:
+                    out.write(_LABELS[name](labels, plan.take.format.sample_rate).encode())
+    return _as_json(cut, plans)
 
 
-def _name(recording: Recording) -> str:
-    source = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in recording.source)
-    source = source.encode()[:_NAME_BYTES].decode(errors="ignore")
-    moment = recording.started_at.strftime("%Y%m%dT%H%M%SZ")
-    return f"{source}_{moment}_{recording.id.hex[-8:]}{recording.encoding.suffix}"
+def _kind(path: Path, own: Kind) -> Kind:
+    """Return what kind of file a path names."""
+    if path == STDOUT:
+        return own
+    kind = Kind.named(path.suffix)
+    if kind is None:
+        ends = ", ".join(suffixes())
+        raise click.UsageError(f"{path} does not say what kind of file it is; let it end in one of {ends}")
+    return kind
 
 
-def _encoding(path: Path) -> Encoding:
-    for encoding in Encoding:
-        if path.suffix.lower() == encoding.suffix:
-            return encoding
-    suffixes = " nor ".join(encoding.suffix for encoding in Encoding)
-    raise click.UsageError(f"{path} ends in neither {suffixes}, so it does not say what to write")
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}.{suffix}")
 
 
-@contextmanager
-def _writing(path: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """Give a file to write, which takes its name once it is whole and on the disk."""
-    if path == _STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if path.exists() and not force:
-        raise PhonobaseError(f"{path} is there already; name another file, or overwrite it with --force")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
-            try:
-                yield cast("BinaryIO", part)
-                part.flush()
-                os.fsync(part.fileno())
-                os.chmod(part.name, 0o666 & ~_umask())  # noqa: PTH101 - as a file that was just made
-                os.replace(part.name, path)  # noqa: PTH105
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise PhonobaseError(f"{path} cannot be written: {error.strerror}; name another place") from error
+def _causes(cut: Cut) -> str:
+    """Return how much was lost by each cause, the largest first."""
+    lost: dict[str, float] = defaultdict(float)
+    for gap in cut.gaps:
+        lost[gap.cause] += gap.seconds
+    largest_first = sorted(lost.items(), key=lambda item: -item[1])
+    return ", ".join(f"{printable(cause)} {duration(seconds)}" for cause, seconds in largest_first)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _as_json(cut: Cut, plans: list[_Plan]) -> dict[str, Any]:
+    return {
+        "source": cut.source,
+        "since": cut.since,
+        "until": cut.until,
+        "policy": cut.policy,
+        "files": [
+            {
+                "path": str(plan.path),
+                "kind": plan.kind,
+                "started_at": plan.take.started_at,
+                "ended_at": plan.take.ended_at,
+                "frame_count": plan.take.frame_count,
+                "sample_rate": plan.take.format.sample_rate,
+                "channels": plan.take.format.channels,
+                "sample_format": plan.take.format.sample_format,
+                "recordings": [sound.recording.id.hex for sound in plan.take.sounds],
+            }
+            for plan in plans
+        ],
+        "gaps": [gap_as_json(gap) for gap in cut.gaps],
+    }

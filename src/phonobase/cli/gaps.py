@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import click
 
 from phonobase.cli.options import Moment, Settings, json_option, pass_settings
-from phonobase.cli.output import duration, local_time, note, print_json, print_table, printable
+from phonobase.cli.output import duration, gap_as_json, local_time, note, print_json, print_table, printable
 from phonobase.cli.period import day_so_far, known
-from phonobase.store.coverage import Gap
 
 _ID_DIGITS = 8
 
@@ -41,7 +39,7 @@ def command(
         else:
             found = archive.gaps(source, *day_so_far(since, until), unrecorded=True)
     if as_json:
-        print_json([_plain(gap) for gap in found])
+        print_json([gap_as_json(gap) for gap in found])
     elif not found:
         note("no gaps")
     else:
@@ -60,19 +58,3 @@ def command(
             ],
             numbers=(2,),
         )
-
-
-def _plain(gap: Gap) -> dict[str, Any]:
-    return {
-        "id": gap.id.hex if gap.id else None,
-        "source": gap.source,
-        "started_at": gap.started_at,
-        "ended_at": gap.ended_at,
-        "seconds": gap.seconds,
-        "cause": gap.cause,
-        "detail": gap.detail,
-        "recording_id": gap.recording_id.hex if gap.recording_id else None,
-        "first_frame": gap.first_frame,
-        "frame_count": gap.frame_count,
-        "run_id": gap.run_id.hex if gap.run_id else None,
-    }

@@ -24,6 +24,7 @@ from phonobase.cli.stopping import stopping_between_steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from phonobase.store.coverage import Gap
     from phonobase.store.recording import Recording
 
 _SHORT_ID_DIGITS = 8
@@ -76,6 +77,23 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "committed_at": recording.committed_at,
         "capture": dict(recording.capture),
         "drift_ppm": recording.drift_ppm,
+    }
+
+
+def gap_as_json(gap: Gap) -> dict[str, Any]:
+    """Return what programs get of a gap."""
+    return {
+        "id": gap.id.hex if gap.id else None,
+        "source": gap.source,
+        "started_at": gap.started_at,
+        "ended_at": gap.ended_at,
+        "seconds": gap.seconds,
+        "cause": gap.cause,
+        "detail": gap.detail,
+        "recording_id": gap.recording_id.hex if gap.recording_id else None,
+        "first_frame": gap.first_frame,
+        "frame_count": gap.frame_count,
+        "run_id": gap.run_id.hex if gap.run_id else None,
     }
 
 
