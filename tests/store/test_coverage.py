@@ -273,15 +273,16 @@ def test_a_look_at_a_day_of_years_reads_an_index(archive: Archive, raw: Raw) -> 
     assert archive.accounted_until("often") == EPOCH + timedelta(seconds=1_700_000_000 + 19_999 * 60 + 50)
     assert len(archive.gaps("often", moment, moment + HOUR)) == 60
     assert archive.coverage("often", moment, moment + HOUR).heard_us == 60 * 50_000_000
+    assert len(archive.cut("often", moment, moment + HOUR).gaps) == 60
     selects = [(sql, values) for sql, values in sent if sql.startswith("SELECT")]
-    assert len(selects) == 3 + 2 + 3
+    assert len(selects) == 3 + 3 + 4 + 4
+    how_far = [sql for sql, _ in selects[:3]]
     explain = "EXPLAIN QUERY PLAN " if raw.is_sqlite else "EXPLAIN "
     with archive.engine.connect() as connection:
         plans = [connection.exec_driver_sql(explain + sql, values).all() for sql, values in selects]
-    # Whether an index is worth it for gaps of any length PostgreSQL decides by what it knows of them.
-    judged = len(plans) if raw.is_sqlite else 3
-    for (sql, _), rows in list(zip(selects, plans, strict=True))[:judged]:
+    for (sql, _), rows in zip(selects, plans, strict=True):
         plan = "\n".join(str(column) for row in rows for column in row)
-        assert "ix_phono_recording_" in plan or "ix_phono_gap_source_" in plan, sql
+        assert "ix_phono_recording_" in plan or "ix_phono_gap_" in plan, sql
+        assert ("ix_phono_gap_source_ended_at" in plan) == (sql == how_far[-1]), plan
         assert "Seq Scan" not in plan, sql
         assert "SCAN phono" not in plan, sql

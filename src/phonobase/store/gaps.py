@@ -39,22 +39,32 @@ _ROWS = 1000
 """Rows that are fetched at once where there may be any number."""
 
 
+# As the index says that holds only these: it is used only where its condition can be seen.
+_IS_LONG = {
+    "postgresql": sa.text("phono_gap.ended_at - phono_gap.started_at > interval '24 hours'"),
+    "sqlite": sa.text("julianday(phono_gap.ended_at) - julianday(phono_gap.started_at) > 0.999"),
+}
+
+
 class _GapColumns:
     """Statements that fetch columns of the gaps that reach into a period.
 
-    They are put together once: that takes as long as asking.
+    They are put together once: that takes as long as asking. A gap may be of any length, but few are longer
+    than a day: those have an index of their own, the others began at most a day before.
     """
 
     def __init__(self, *columns: sa.ColumnElement[Any]) -> None:
         since: sa.BindParameter[datetime] = sa.bindparam("since")
         until: sa.BindParameter[datetime] = sa.bindparam("until")
-        rows = select(*columns).where(GapRow.source == sa.bindparam("source"), GapRow.started_at < until)
-        rows = rows.execution_options(yield_per=_ROWS)
-        # A gap that began long before may reach into the period. There are few, but to find them by their
-        # beginning would be to look at all before: the order makes SQLite take the index by their end.
-        before = rows.where(GapRow.started_at < since, GapRow.ended_at > since)
-        self.reaching = before.order_by(GapRow.ended_at)
-        self.beginning = rows.where(GapRow.started_at >= since).order_by(GapRow.started_at, GapRow.id)
+        day_before: sa.BindParameter[datetime] = sa.bindparam("day_before")
+        rows = select(*columns).where(GapRow.source == sa.bindparam("source"))
+        rows = rows.order_by(GapRow.started_at, GapRow.id).execution_options(yield_per=_ROWS)
+        long = rows.where(GapRow.started_at < day_before, GapRow.ended_at > since)
+        self.long = {dialect: long.where(is_long) for dialect, is_long in _IS_LONG.items()}
+        self.reaching = rows.where(
+            GapRow.started_at >= day_before, GapRow.started_at < since, GapRow.ended_at > since
+        )
+        self.beginning = rows.where(GapRow.started_at >= since, GapRow.started_at < until)
 
 
 _WHOLE = _GapColumns(*_GAP.columns)
@@ -201,8 +211,10 @@ def _gap_rows(
     until: datetime | None,
 ) -> Iterator[sa.Row[Any]]:
     """Yield the rows of the gaps that reach into a period, the first to begin first."""
-    values = {"source": source, "since": with_zone(since or _FIRST), "until": with_zone(until or _LAST)}
+    begin, end = with_zone(since or _FIRST), with_zone(until or _LAST)
+    values = {"source": source, "since": begin, "until": end}
     if since is not None:
-        reaching = session.execute(columns.reaching, values)
-        yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
+        values["day_before"] = max(begin, _FIRST + _LONGEST) - _LONGEST
+        yield from session.execute(columns.long[session.get_bind().dialect.name], values)
+        yield from session.execute(columns.reaching, values)
     yield from session.execute(columns.beginning, values)
