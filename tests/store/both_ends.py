@@ -29,6 +29,7 @@ _KEYS = {
     "phono_chunk": "recording_id, seq",
     "phono_audio": "recording_id, seq",
     "phono_gap": "id",
+    "phono_annotation": "id",
 }
 _COLUMNS = {
     True: "SELECT name FROM pragma_table_info('{table}')",

@@ -241,10 +241,11 @@ class Feed:
                 leaves = may_leave(self.spool, recording_id, sent)
             if leaves:
                 # Where the archive has lost it meanwhile, it is sent again.
-                left = self._is_there(recording_id)
-                if left:
+                said = self._said_there(recording_id)
+                left = said is not None
+                if said is not None:
                     with blamed_on_ours():
-                        left = shed_recording(self.spool, recording_id, sent)
+                        left = shed_recording(self.spool, recording_id, sent, said)
                 del self._done[recording_id]
                 if left:
                     del self._here[recording_id]
@@ -269,11 +270,14 @@ class Feed:
             self._vacuum()
         return False
 
-    def _is_there(self, recording_id: UUID) -> bool:
+    def _said_there(self, recording_id: UUID) -> set[UUID] | None:
+        """Return the annotations that the archive has of a recording; None where it has not all of that."""
         try:
-            return self._connected.is_done(recording_id)
+            if self._connected.is_done(recording_id):
+                return self._connected.send_annotations([recording_id])
         except (RecordingConflict, CorruptRecording):
-            return False  # said when it is sent again
+            pass  # said when it is sent again
+        return None
 
     @property
     def _connected(self) -> Pusher:

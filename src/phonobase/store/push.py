@@ -11,11 +11,14 @@ from phonobase.store.engine import plain_errors
 from phonobase.store.pusher import BATCH_BYTES, Pusher, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from phonobase.store.archive import Archive
     from phonobase.store.sending import Extent
+
+_ANNOTATED_AT_ONCE = 100
+"""Recordings whose annotations are compared at once."""
 
 
 @dataclass(slots=True)
@@ -76,8 +79,10 @@ def push(
             refused.add(recording_id)
     with plain_errors(ours.engine), ours.engine.connect() as connection:
         gaps = sending.all_gaps(connection)
+        annotated = sending.annotated(connection)
     conflicts = pusher.send_gaps([gap for gap, inside in gaps.items() if inside not in refused])
     pushed.failed += conflicts.values()
+    _push_annotations(pusher, [one for one in annotated if one not in refused], pushed)
     return pushed
 
 
@@ -103,3 +108,12 @@ def _push_one(
         pushed.recordings += 1
     elif standing is not Standing.GONE:
         pushed.already += 1
+
+
+def _push_annotations(pusher: Pusher, recording_ids: Sequence[UUID], pushed: Pushed) -> None:
+    """Send what was said of recordings, also since they were sent."""
+    for begin in range(0, len(recording_ids), _ANNOTATED_AT_ONCE):
+        try:
+            pusher.send_annotations(recording_ids[begin : begin + _ANNOTATED_AT_ONCE])
+        except RecordingConflict as error:
+            pushed.failed.append(error)

@@ -32,6 +32,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Audio in a transaction, about: enough that the round trips cost little, little enough for any memory."""
 
 _GAPS_AT_ONCE = 1000
+_ANNOTATIONS_AT_ONCE = 500
 _REFUSALS = ("22", "23", "27", "44", "P0")
 """Classes of PostgreSQL's SQLSTATE that are about what was sent: values, constraints and triggers."""
 
@@ -121,7 +122,7 @@ class Pusher:
             return sending.extents(theirs, ids)
 
     def advance(self, recording_id: UUID, batch_bytes: int = BATCH_BYTES) -> Step:
-        """Send what comes next of a recording, in one transaction.
+        """Send what comes next of a recording, in one transaction; behind the last, what is said of it.
 
         Args:
             recording_id: Which.
@@ -133,6 +134,12 @@ class Pusher:
             DatabaseUnavailable: One of the two does not work, ours where it is OursUnavailable. What the
                 archive said it took is there.
         """
+        step = self._advance(recording_id, batch_bytes)
+        if step.standing is Standing.DONE:
+            self.send_annotations([recording_id])
+        return step
+
+    def _advance(self, recording_id: UUID, batch_bytes: int) -> Step:
         # What was seen last saves asking; whatever fails may have changed it.
         there = self._seen.pop(recording_id, None) or self._there(recording_id)
         row = self._row(recording_id)
@@ -210,6 +217,41 @@ class Pusher:
         return SentGaps(
             {gap["id"]: gap["ended_at"] for gap in before}, {gap["id"]: _other_gap(gap) for gap in others}
         )
+
+    def send_annotations(self, recording_ids: Sequence[UUID]) -> set[UUID]:
+        """Send what is said of recordings, as far as its frames are there; what is there stays as it is.
+
+        Returns:
+            The annotations here that need no sending any more: they are there, or their recording is not, as
+            where it was deleted.
+
+        Raises:
+            RecordingConflict: The archive refuses one, so none that went with it was sent.
+        """
+        with self._reading(self._ours) as ours:
+            here = sending.annotation_ids(ours, recording_ids)
+        if not here:
+            return set()
+        with self._reading(self._theirs) as theirs:
+            settled = set(sending.annotation_ids(theirs, recording_ids)).intersection(here)
+        missing = [annotation for annotation in here if annotation not in settled]
+        for begin in range(0, len(missing), _ANNOTATIONS_AT_ONCE):
+            settled |= self._put_annotations(missing[begin : begin + _ANNOTATIONS_AT_ONCE])
+        return settled
+
+    def _put_annotations(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Send some annotations in one transaction, and return those that need no sending any more."""
+        with self._reading(self._ours) as ours:
+            rows = sending.annotation_rows(ours, ids)
+        inside_ids = list({row["recording_id"] for row in rows})
+        what = f"an annotation of recording {inside_ids[0].hex}" if len(inside_ids) == 1 else "an annotation"
+        with self._writing(what) as theirs:
+            inside = sending.extents(theirs, inside_ids, keep=True)
+            ends = {recording_id: extent.frame_count for recording_id, extent in inside.items()}
+            sent = [row for row in rows if _end_frame(row) <= ends.get(row["recording_id"], -1)]
+            sending.put_annotations(theirs, sent)
+        gone = {row["id"] for row in rows if row["recording_id"] not in ends}
+        return gone | {row["id"] for row in sent}
 
     def _read(self, recording_id: UUID, there: Extent | None, batch_bytes: int) -> _Batch | None:
         """Return what comes next, checked; None where the recording is gone."""
@@ -372,6 +414,11 @@ def _is_refusal(error: exc.DBAPIError) -> bool:
 
 def _named(row: Columns) -> str:
     return f"recording {row['id'].hex} of {row['source']}"
+
+
+def _end_frame(annotation: Columns) -> int:
+    end: int = annotation["first_frame"] + annotation["frame_count"]
+    return end
 
 
 def _says_less(there: Extent, row: Columns) -> bool:

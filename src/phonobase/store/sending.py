@@ -18,7 +18,7 @@ from phonobase.audio import encoding as encodings
 from phonobase.errors import CorruptRecording
 from phonobase.store.columns import to_us
 from phonobase.store.engine import FETCHES_AUDIO
-from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
+from phonobase.store.models import AnnotationRow, AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import State, comments
 from phonobase.store.rows import header_row, to_recording
 
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 Columns = dict[str, Any]
 """A row, by the names of its columns."""
 
-SOURCE, RECORDING, CHUNK, AUDIO, GAP = (
-    cast("sa.Table", row.__table__) for row in (SourceRow, RecordingRow, ChunkRow, AudioRow, GapRow)
+SOURCE, RECORDING, CHUNK, AUDIO, GAP, ANNOTATION = (
+    cast("sa.Table", row.__table__)
+    for row in (SourceRow, RecordingRow, ChunkRow, AudioRow, GapRow, AnnotationRow)
 )
 
 _ROWS_AT_ONCE = 1024
@@ -183,6 +184,32 @@ def gap_rows(connection: sa.Connection, ids: Sequence[UUID]) -> list[Columns]:
         statement = sa.select(*GAP.columns).where(GapRow.id.in_(ids[begin : begin + _IDS_AT_ONCE]))
         found += [dict(row) for row in connection.execute(statement).mappings()]
     return found
+
+
+def annotated(connection: sa.Connection) -> list[UUID]:
+    """Return the recordings of which something is said."""
+    return list(connection.scalars(sa.select(AnnotationRow.recording_id).distinct()))
+
+
+def annotation_ids(connection: sa.Connection, recording_ids: Sequence[UUID]) -> list[UUID]:
+    """Return the ids of what is said of recordings."""
+    found: list[UUID] = []
+    for begin in range(0, len(recording_ids), _IDS_AT_ONCE):
+        some = AnnotationRow.recording_id.in_(recording_ids[begin : begin + _IDS_AT_ONCE])
+        found += connection.scalars(sa.select(AnnotationRow.id).where(some))
+    return found
+
+
+def annotation_rows(connection: sa.Connection, ids: Sequence[UUID]) -> list[Columns]:
+    """Return annotations by their ids, at most so many as one statement takes; the others are left out."""
+    statement = sa.select(*ANNOTATION.columns).where(AnnotationRow.id.in_(ids))
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def put_annotations(connection: sa.Connection, annotations: Sequence[Columns]) -> None:
+    """Insert the annotations that are not there; what is said stays as it was said."""
+    if annotations:
+        connection.execute(_insert_new(connection, ANNOTATION), annotations)
 
 
 def checked_chunks(

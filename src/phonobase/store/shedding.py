@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from phonobase.store.engine import WRITES, plain_errors
-from phonobase.store.models import AudioRow, ChunkRow, GapRow, RecordingRow
+from phonobase.store.models import AnnotationRow, AudioRow, ChunkRow, GapRow, RecordingRow
 from phonobase.store.recording import MAX_SECONDS
-from phonobase.store.sending import extents
+from phonobase.store.sending import annotation_ids, extents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from phonobase.store.archive import Archive
@@ -37,13 +37,23 @@ def may_leave(spool: Archive, recording_id: UUID, sent: Extent) -> bool:
         return _may_leave(connection, recording_id, sent)
 
 
-def shed_recording(spool: Archive, recording_id: UUID, sent: Extent) -> bool:
-    """Take a recording out of a spool, in one transaction, where it may leave; whether that was done."""
+def shed_recording(
+    spool: Archive, recording_id: UUID, sent: Extent, annotations: Collection[UUID] = frozenset()
+) -> bool:
+    """Take a recording out of a spool, in one transaction, where it may leave; whether that was done.
+
+    Args:
+        spool: Where it is.
+        recording_id: Which.
+        sent: How far it went when it was sent.
+        annotations: What is said of it and need not be sent any more. Where more is said, it is left.
+    """
     engine = spool.engine.execution_options(**{WRITES: True})
     with plain_errors(engine), engine.begin() as connection:
-        if not _may_leave(connection, recording_id, sent):
+        said = annotation_ids(connection, [recording_id])
+        if not _may_leave(connection, recording_id, sent) or not set(said) <= set(annotations):
             return False
-        for table in (AudioRow, ChunkRow, GapRow):
+        for table in (AudioRow, ChunkRow, GapRow, AnnotationRow):
             connection.execute(sa.delete(table).where(table.recording_id == recording_id))
         connection.execute(sa.delete(RecordingRow).where(RecordingRow.id == recording_id))
         return True
