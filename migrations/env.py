@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.schema import SchemaItem
 
 
 def ours_alone(name: str | None, kind: str, _parents: MutableMapping[Any, str | None]) -> bool:
     """Leave a host's tables out of what is compared."""
     return kind != "table" or (name is not None and name.startswith(PREFIX) and name != VERSION_TABLE)
+
+
+def of_this_dialect(
+    item: SchemaItem, _name: str | None, kind: str, _reflected: object, _other: object
+) -> bool:
+    """Leave out what a model has on another database alone."""
+    dialect = context.get_context().dialect.name
+    return kind != "index" or item.info.get("dialect", dialect) == dialect
 
 
 def run(connection: Connection) -> None:
@@ -30,7 +39,9 @@ def run(connection: Connection) -> None:
         version_table=VERSION_TABLE,
         render_as_batch=connection.dialect.name == "sqlite",
         include_name=ours_alone,
+        include_object=of_this_dialect,
         compare_type=True,
+        compare_server_default=True,
     )
     with context.begin_transaction():
         context.run_migrations()

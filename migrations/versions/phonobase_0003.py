@@ -14,11 +14,11 @@ _UTC = sa.DateTime(timezone=True)
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 # A transaction's id says nothing of the order of commits by itself; with the snapshots that a follower
-# remembers it says exactly what is new. The path is pinned and the definer's rights are used, so that whoever
-# may write recordings needs none on this table.
+# remembers it says exactly what is new. The definer's rights are used, so that whoever may write recordings
+# needs none on this table; and so the path is pinned, that nobody's temporary table comes before it.
 _NOTE_COMMIT_POSTGRESQL = """
 CREATE FUNCTION phono_note_commit() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         DELETE FROM phono_commit WHERE recording_id = OLD.id;
@@ -31,6 +31,12 @@ BEGIN
     RETURN NULL;
 END
 $$
+"""
+_PIN = """
+DO $$ BEGIN
+    EXECUTE 'ALTER FUNCTION phono_note_commit() SET search_path = '
+        || quote_ident(current_schema()) || ', pg_temp';
+END $$
 """
 _TRIGGERS_POSTGRESQL = (
     """
@@ -122,7 +128,7 @@ def upgrade() -> None:
     )
     if op.get_context().dialect.name == "postgresql":
         place = "pg_current_xact_id()::text::bigint"
-        triggers: tuple[str, ...] = (_NOTE_COMMIT_POSTGRESQL, *_TRIGGERS_POSTGRESQL)
+        triggers: tuple[str, ...] = (_NOTE_COMMIT_POSTGRESQL, _PIN, *_TRIGGERS_POSTGRESQL)
     else:
         place, triggers = "1", _TRIGGERS_SQLITE
     op.execute(f"INSERT INTO phono_commit (recording_id, place) SELECT id, {place} FROM phono_recording")

@@ -360,6 +360,15 @@ def upgrade() -> None:
     dialect = op.get_context().dialect.name
     is_long = _LONG_POSTGRESQL if dialect == "postgresql" else _LONG_SQLITE
     op.execute(f"CREATE INDEX ix_phono_gap_long ON phono_gap (source, started_at) WHERE {is_long}")
+    op.create_index("ix_phono_recording_run_id_run_index", "phono_recording", ["run_id", "run_index"])
+    if dialect == "postgresql":
+        op.create_index(
+            "ix_phono_recording_tags",
+            "phono_recording",
+            ["tags"],
+            postgresql_using="gin",
+            postgresql_ops={"tags": "jsonb_path_ops"},
+        )
     verb = "CREATE OR REPLACE VIEW"
     if dialect == "sqlite":
         verb = "CREATE VIEW"
@@ -376,4 +385,7 @@ def downgrade() -> None:
     clips, _, coverage = first._views(op.get_context().dialect.name)  # noqa: SLF001 - as they were
     for view in (clips, coverage):
         op.execute(view)
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_index("ix_phono_recording_tags", table_name="phono_recording")
+    op.drop_index("ix_phono_recording_run_id_run_index", table_name="phono_recording")
     op.drop_index("ix_phono_gap_long", table_name="phono_gap")

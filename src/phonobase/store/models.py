@@ -85,6 +85,15 @@ class RecordingRow(Base):
         Index(None, "started_at"),
         Index(None, "source", "started_at"),
         Index(None, "external_id"),
+        Index(None, "run_id", "run_index"),
+        # SQLite has no index into JSON.
+        Index(
+            None,
+            "tags",
+            postgresql_using="gin",
+            postgresql_ops={"tags": "jsonb_path_ops"},
+            info={"dialect": "postgresql"},
+        ).ddl_if(dialect="postgresql"),
         # The few that are open, for whoever closes what a recorder that died left behind.
         Index(
             "ix_phono_recording_open",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-HEAD = "phonobase_0004"
+HEAD = "phonobase_0005"
 """The revision that this program needs."""
 
 VERSION_TABLE = "phono_alembic_version"
