@@ -54,6 +54,7 @@ class AsyncArchive(Delegate[Archive]):
     add = awaited(Archive.add)
     writer = _writing(Archive.writer)
     delete = awaited(Archive.delete)
+    edit = awaited(Archive.edit)
     add_gap = awaited(Archive.add_gap)
     annotate = awaited(Archive.annotate)
     delete_annotation = awaited(Archive.delete_annotation)
@@ -62,6 +63,7 @@ class AsyncArchive(Delegate[Archive]):
 
     get = awaited(Archive.get)
     find = awaited(Archive.find)
+    walk = streamed(Archive.walk)
     annotations = awaited(Archive.annotations)
     sources = awaited(Archive.sources)
     accounted_until = awaited(Archive.accounted_until)

@@ -32,6 +32,7 @@ class AsyncRecordingRepository(Delegate[RecordingRepository]):
         self._repository = RecordingRepository(session.sync_session, _in_a_thread)
 
     add = awaited(RecordingRepository.add)
+    edit = awaited(RecordingRepository.edit)
     add_gap = awaited(RecordingRepository.add_gap)
     close_as_stored = awaited(RecordingRepository.close_as_stored)
     delete = awaited(RecordingRepository.delete)

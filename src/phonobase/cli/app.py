@@ -11,6 +11,7 @@ import click
 
 from phonobase.cli import (
     coverage,
+    dataset,
     db,
     devices,
     doctor,
@@ -63,6 +64,7 @@ for command in (
     edit.command,
     play.command,
     exporting.command,
+    dataset.command,
     gaps.command,
     coverage.command,
     verify.command,

@@ -7,9 +7,6 @@ import click
 from phonobase.cli.finding import find_options, refuse_unheard_of
 from phonobase.cli.options import Settings, json_option, pass_settings
 from phonobase.cli.output import (
-    as_json as plain,
-)
-from phonobase.cli.output import (
     decibels,
     duration,
     local_time,
@@ -20,6 +17,7 @@ from phonobase.cli.output import (
     short_id,
 )
 from phonobase.store.query import Query
+from phonobase.store.rows import facts
 
 
 @click.command("list")
@@ -35,7 +33,7 @@ def command(settings: Settings, query: Query, *, as_json: bool) -> None:
         refuse_unheard_of(archive, query)
         found = archive.find(query)
     if as_json:
-        print_json([plain(recording) for recording in found])
+        print_json([facts(recording) for recording in found])
     elif not found:
         note("no recordings")
     else:

@@ -11,9 +11,6 @@ import numpy as np
 from phonobase.audio import peaks
 from phonobase.cli.options import Settings, id_argument, json_option, pass_settings
 from phonobase.cli.output import (
-    as_json as plain,
-)
-from phonobase.cli.output import (
     counted,
     decibels,
     duration,
@@ -23,6 +20,7 @@ from phonobase.cli.output import (
     size,
     values,
 )
+from phonobase.store.rows import facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +44,7 @@ def command(settings: Settings, recording_id: str, *, as_json: bool) -> None:
     with settings.archive() as archive, archive.reading() as repository:
         recording = repository.get(recording_id)
         if as_json:
-            print_json(plain(recording))
+            print_json(facts(recording))
             return
         width = max(20, shutil.get_terminal_size().columns - _MARGIN)
         columns = _columns(repository.envelope(recording.id), recording, width)

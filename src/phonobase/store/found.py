@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from phonobase.store import arrow
 from phonobase.store.cursor import Cursor
 from phonobase.store.recording import Recording
 
@@ -41,6 +42,26 @@ class Recordings(list[Recording]):
             return cls(found)
         last = found[query.limit - 1]
         return cls(found[: query.limit], replace(query, after=str(Cursor(last.started_at, last.id))))
+
+    def to_arrow(self) -> Any:  # noqa: ANN401 - pyarrow has no types
+        """Return them as a ``pyarrow.Table``: the columns of ``phono_clips`` that hold no audio.
+
+        Times are UTC to the microsecond, levels are float64 in dBFS, ``-inf`` being digital silence, ids and
+        hashes are hexadecimal, tags and capture are JSON text.
+
+        Raises:
+            PhonobaseError: pyarrow is not installed.
+        """
+        return arrow.table(self)
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas has no types
+        """Return them as a ``pandas.DataFrame``, with the columns of ``to_arrow``.
+
+        Raises:
+            PhonobaseError: pyarrow or pandas is not installed.
+        """
+        arrow.pandas()
+        return arrow.table(self).to_pandas()
 
 
 def walk(query: Query, find: Callable[[Query], Recordings]) -> Iterator[Recording]:

@@ -91,3 +91,38 @@ def to_recording(row: RowMapping) -> Recording:
         state=State(row["state"]),
         **{name: row[name] for name in _PLAIN},
     )
+
+
+def facts(recording: Recording) -> dict[str, Any]:
+    """Return what programs get of a recording: the columns of ``phono_clips`` that hold no audio."""
+    return {
+        "id": recording.id.hex,
+        "source": recording.source,
+        "title": recording.title,
+        "started_at": recording.started_at,
+        "ended_at": recording.ended_at,
+        "seconds": recording.seconds,
+        "state": recording.state,
+        "peak_dbfs": recording.peak_dbfs,
+        "rms_dbfs": recording.rms_dbfs,
+        "clipped_frames": recording.clipped_frames,
+        "sample_rate": recording.format.sample_rate,
+        "channels": recording.format.channels,
+        "sample_format": recording.format.sample_format,
+        "encoding": recording.encoding,
+        "media_type": recording.media_type,
+        "file_bytes": recording.file_bytes,
+        "tags": dict(recording.tags),
+        "notes": recording.notes,
+        "external_id": recording.external_id,
+        "run_id": recording.run_id.hex,
+        "run_index": recording.run_index,
+        "frame_count": recording.frame_count,
+        "byte_count": recording.byte_count,
+        "chunk_count": recording.chunk_count,
+        "pcm_sha256": recording.pcm_sha256.hex() if recording.pcm_sha256 else None,
+        "chain_head": recording.chain_head.hex(),
+        "committed_at": recording.committed_at,
+        "capture": dict(recording.capture),
+        "drift_ppm": recording.drift_ppm,
+    }
