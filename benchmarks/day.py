@@ -83,8 +83,8 @@ class Raw:
     def seq_of(self, frame: int) -> int:
         """Return the chunk that holds a frame."""
         statement = "SELECT max(seq) FROM phono_chunk WHERE recording_id = ? AND first_frame <= ?"
-        row = self._connection.execute(statement.replace("?", self._mark), (self._key, frame)).fetchone()
-        return int(row[0])
+        rows = self._connection.execute(statement.replace("?", self._mark), (self._key, frame)).fetchall()
+        return int(rows[0][0])
 
     def close(self) -> None:
         """Close the connection."""

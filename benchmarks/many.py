@@ -15,8 +15,10 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -251,6 +253,18 @@ class Questions:
 ANSWERS = {"find_a_day": 24, "first_page": PAGE, "deep_page": PAGE, "at_a_moment": 1, "cut": 10 * RATE}
 
 
+def _warm(archive: Archive) -> None:
+    """Read the files of a database once, so that no question waits for the disk."""
+    folder = archive.path.parent if archive.path else None
+    if folder is None:
+        with archive.engine.connect() as connection:
+            folder = Path(connection.exec_driver_sql("SHOW data_directory").scalar_one(), "base")
+    for path in folder.rglob("*"):
+        with path.open("rb") if path.is_file() else nullcontext(BytesIO()) as file:
+            while file.read(1 << 24):
+                pass
+
+
 def measure(few: Questions, many: Questions, asked: int) -> int:
     """Ask both archives in turn, print what it took, and return how many ratios are missed."""
     missed = 0
@@ -312,6 +326,7 @@ def measure_many(postgres: PostgresServer, chunks: int = MANY, asked: int = ASKE
                     flush=True,
                 )
                 archives.append(Archive(url))
+            _warm(archives[-1])
             few, many = (
                 Questions(archive, extent) for archive, extent in zip(archives, extents, strict=True)
             )

@@ -18,6 +18,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import cases
+from benchmarks.day import measure_days
 from benchmarks.sources import measure_sources
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
@@ -39,6 +40,7 @@ def main() -> None:
         for database in ("sqlite", "postgresql"):
             rounds = [one_round(database, Path(folder), postgres) for _ in range(rounds_wanted)]
             missed += report(database, rounds)
+        missed += measure_days(postgres)
         missed += measure_sources(postgres)
     if missed:
         sys.exit(f"{missed} bars missed; on a machine that does other work too, measure again")
