@@ -1,0 +1,9 @@
+"""What Django calls manage.py."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "examples.django_cases.settings")
+execute_from_command_line(sys.argv)
