@@ -57,7 +57,7 @@ def test_a_table_has_the_columns_of_the_clips(archive: Archive, program: Program
     assert {types[name] for name in ("started_at", "ended_at", "committed_at")} == {UTC_US}
     assert {types[name] for name in ("seconds", "peak_dbfs", "rms_dbfs", "drift_ppm")} == {pa.float64()}
     assert {types[name] for name in ("id", "tags", "capture", "pcm_sha256")} == {pa.string()}
-    rows = duckdb.sql("SELECT title, frame_count, file_bytes, channels FROM clips").fetchall()
+    rows = duckdb.execute("SELECT title, frame_count, file_bytes, channels FROM clips").fetchall()
     sql = "SELECT coalesce(title, ''), frame_count, file_bytes, channels FROM phono_clips"
     assert ["|".join("" if cell is None else str(cell) for cell in row) for row in rows] == program.lines(
         sql + " ORDER BY started_at DESC"
