@@ -10,6 +10,7 @@ import sys
 import click
 
 from phonobase.cli import (
+    annotate,
     coverage,
     dataset,
     db,
@@ -17,6 +18,7 @@ from phonobase.cli import (
     doctor,
     edit,
     exporting,
+    follow,
     gaps,
     importing,
     listing,
@@ -65,6 +67,10 @@ for command in (
     play.command,
     exporting.command,
     dataset.command,
+    annotate.say,
+    annotate.take_back,
+    annotate.listing,
+    follow.command,
     gaps.command,
     coverage.command,
     verify.command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -21,6 +22,7 @@ from phonobase.store.rows import to_recording
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -64,6 +66,16 @@ class Part:
         return self.first_frame + self.frame_count
 
     @property
+    def started_at(self) -> datetime:
+        """UTC at its first frame, to the microsecond."""
+        return self._moment(self.first_frame)
+
+    @property
+    def ended_at(self) -> datetime:
+        """UTC behind its last frame."""
+        return self._moment(self.end_frame)
+
+    @property
     def position(self) -> str:
         """Where to go on behind this part."""
         return str(self._position)
@@ -79,6 +91,10 @@ class Part:
     def frames(self) -> Iterator[Frames]:
         """Yield what ``read`` returns, block by block, in memory that does not grow."""
         return self._stored.frames(self.first_frame, self.end_frame)
+
+    def _moment(self, frame: int) -> datetime:
+        microseconds = self.recording.format.microseconds(frame)
+        return self.recording.started_at + timedelta(microseconds=microseconds)
 
 
 def position_now(archive: Archive, source: str | None) -> str:
