@@ -103,6 +103,19 @@ def archive_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An archive for all tests of a module, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("_sqlite_template")
+        path = tmp_path_factory.mktemp("shared") / "phonobase.db"
+        shutil.copyfile(template, path)
+        yield f"sqlite:///{path}"
+        return
+    template_name: str = request.getfixturevalue("_postgres_template")
+    yield from _database(request.getfixturevalue("postgres"), template_name)
+
+
 @pytest.fixture(scope="session")
 def sound() -> Iterator[SoundServer]:
     """A sound server that all tests share, also inside this process: nobody stops it."""

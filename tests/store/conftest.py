@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,22 +11,6 @@ from tests.store.judge import Program, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An archive for all tests of a module, once on SQLite and once on PostgreSQL."""
-    if request.param == "sqlite":
-        template: Path = request.getfixturevalue("_sqlite_template")
-        path = tmp_path_factory.mktemp("shared") / "phonobase.db"
-        shutil.copyfile(template, path)
-        yield f"sqlite:///{path}"
-        return
-    server, name = request.getfixturevalue("postgres"), f"phonobase_test_{uuid.uuid4().hex[:16]}"
-    server.create_database(name, request.getfixturevalue("_postgres_template"))
-    yield server.url(name)
-    server.drop_database(name)
 
 
 @pytest.fixture(scope="module")
