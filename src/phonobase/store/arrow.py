@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
 
+    import pyarrow as pa
+
     from phonobase.store.recording import Recording
 
 _TYPES = {
@@ -77,7 +79,7 @@ def pandas() -> ModuleType:
     return _installed("pandas")
 
 
-def fields() -> list[Any]:
+def fields() -> list[pa.Field]:
     """Return the fields of a table of recordings: the columns of ``phono_clips`` that hold no audio."""
     pa = arrow()
     moment = pa.timestamp("us", tz="UTC")
@@ -92,7 +94,7 @@ def cells(recording: Recording) -> dict[str, Any]:
     return told | {name: json.dumps(told[name], ensure_ascii=False) for name in _AS_JSON}
 
 
-def table(recordings: Iterable[Recording]) -> Any:  # noqa: ANN401 - pyarrow has no types
+def table(recordings: Iterable[Recording]) -> pa.Table:
     """Return recordings as a table."""
     pa = arrow()
     return pa.Table.from_pylist([cells(recording) for recording in recordings], schema=pa.schema(fields()))

@@ -17,6 +17,8 @@ from phonobase.store.take import Sound, Take
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pyarrow as pa
+
     from phonobase.store.archive import Archive
     from phonobase.store.query import Query
     from phonobase.store.recording import Recording
@@ -82,7 +84,7 @@ def write_dataset(
     return count
 
 
-def _schema() -> Any:  # noqa: ANN401 - pyarrow has no types
+def _schema() -> pa.Schema:
     pa = arrow()
     of_the_clip = [
         pa.field("clip_first_frame", pa.int64()),

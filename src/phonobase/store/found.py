@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phonobase.store import arrow
 from phonobase.store.cursor import Cursor
@@ -12,6 +12,9 @@ from phonobase.store.recording import Recording
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
+
+    import pandas as pd
+    import pyarrow as pa
 
     from phonobase.store.query import Query
 
@@ -43,7 +46,7 @@ class Recordings(list[Recording]):
         last = found[query.limit - 1]
         return cls(found[: query.limit], replace(query, after=str(Cursor(last.started_at, last.id))))
 
-    def to_arrow(self) -> Any:  # noqa: ANN401 - pyarrow has no types
+    def to_arrow(self) -> pa.Table:
         """Return them as a ``pyarrow.Table``: the columns of ``phono_clips`` that hold no audio.
 
         Times are UTC to the microsecond, levels are float64 in dBFS, ``-inf`` being digital silence, ids and
@@ -54,7 +57,7 @@ class Recordings(list[Recording]):
         """
         return arrow.table(self)
 
-    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas has no types
+    def to_pandas(self) -> pd.DataFrame:
         """Return them as a ``pandas.DataFrame``, with the columns of ``to_arrow``.
 
         Raises:
