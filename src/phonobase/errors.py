@@ -15,6 +15,7 @@ The tree, in the manner of the Python database API::
     ├── RecorderError              a recorder cannot do what it was asked to
     │   ├── InvalidService         a service's file cannot be read as one
     │   └── RecorderRunning        another recorder is at the same source
+    ├── ProofFailed                an exported file is not what its manifest says
     └── StoreError                 the database does not do what it should
         ├── DatabaseUnavailable    it cannot be reached or refuses to work
         ├── StorageFull            its disk is full
@@ -82,6 +83,10 @@ class InvalidService(RecorderError):
 
 class RecorderRunning(RecorderError):
     """Another recorder is at the same source."""
+
+
+class ProofFailed(PhonobaseError):
+    """An exported file, or the manifest that went with it, is not what it was."""
 
 
 class StoreError(PhonobaseError):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from phonobase.cli.files import STDOUT, NewFiles, moment_name, recording_name
 from phonobase.cli.options import Moment, Settings, json_option, pass_settings
 from phonobase.cli.output import counted, duration, gap_as_json, note, print_json, printable, progress_bar
 from phonobase.errors import PhonobaseError
+from phonobase.store.accounting import check_manifest
 from phonobase.store.archive import Archive
 from phonobase.store.cut import Cut, GapPolicy
+from phonobase.store.evidence import Written, manifest_of
 from phonobase.store.export import as_cut, write_take
 from phonobase.store.labels import labels_of
+from phonobase.store.manifest import dump
 from phonobase.store.take import Take
 
 _LABELS = {"vtt": webvtt, "txt": audacity}
@@ -37,12 +41,14 @@ class _Wishes:
         output: Where; this folder, where not given.
         kind: Of which kind, if that is not for the name to say.
         labels: How the annotations go along: beside each file or in it.
+        manifest: Whether what proves the files goes along.
         force: Whether files that are there are overwritten.
     """
 
     output: Path | None
     kind: Kind | None
     labels: frozenset[str]
+    manifest: bool
     force: bool
 
     @property
@@ -94,6 +100,9 @@ class _Plan:
     multiple=True,
     help="Write annotations, too: vtt or txt (for Audacity) beside a file, cues into it; may be given again.",
 )
+@click.option(
+    "--manifest", is_flag=True, help="Write what proves the files, too: .manifest.json beside them."
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @json_option
 @pass_settings
@@ -108,6 +117,7 @@ def command(
     kind: str | None,
     labels: tuple[str, ...],
     *,
+    manifest: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -118,10 +128,10 @@ def command(
 
     A file is FLAC, WAV, Broadcast Wave (.bwf) or Opus (.opus, .ogg) by its name or by --format; those in a
     folder are named by source and time. Where sound is stored so, its bytes are copied, otherwise its samples
-    are.
+    are. With a manifest "phonobase verify FILE --manifest M" proves a file without the archive.
     """
-    wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), force)
-    if output == STDOUT and (as_json or wishes.labels - {_CUES}):
+    wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), manifest, force)
+    if output == STDOUT and (as_json or manifest or wishes.labels - {_CUES}):
         raise click.UsageError("standard output holds one file and nothing else; name a file")
     if source is None:
         if since or until or gaps:
@@ -146,16 +156,10 @@ def command(
 
 def _export_recording(archive: Archive, recording_id: str, wishes: _Wishes) -> dict[str, Any]:
     recording = archive.get(recording_id)
-    cut, own = as_cut(archive, recording), Kind.of(recording.encoding)
-    path = wishes.one_file
-    if path is None:
-        kind = wishes.kind or own
-        path = (wishes.output or Path()) / recording_name(recording, kind.suffix)
-    else:
-        kind = wishes.kind or _kind(path, own)
-    (take,) = cut.takes
-    done = _write(archive, cut, [_Plan(path, kind, take)], wishes)
-    note(f"{recording.id.hex} -> {path}")
+    cut = as_cut(archive, recording)
+    plan = _plan(cut.takes[0], Kind.of(recording.encoding), partial(recording_name, recording), wishes)
+    done = _write(archive, cut, [plan], wishes)
+    note(f"{recording.id.hex} -> {plan.path}")
     return done
 
 
@@ -163,12 +167,23 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     if not cut.takes:
         raise PhonobaseError(
             f"nothing of {printable(cut.source)} was heard from {cut.since.isoformat()} to "
-            f"{cut.until.isoformat()}: {_causes(cut)}; see what was with: phonobase coverage"
+            f"{cut.until.isoformat()}: {_causes(cut) or 'no frame begins then'}; "
+            "see what was with: phonobase coverage"
         )
-    path = wishes.one_file
-    if path is not None and len(cut.takes) > 1:
-        raise PhonobaseError(f"that are {len(cut.takes)} files, and {path} is one; name a folder for them")
-    done = _write(archive, cut, list(_plans(cut, wishes)), wishes)
+    if wishes.one_file is not None and len(cut.takes) > 1:
+        raise PhonobaseError(
+            f"that is {len(cut.takes)} files, and {wishes.one_file} is one; name a folder for them"
+        )
+    plans = [
+        _plan(
+            take,
+            Kind.of(encodings.choose(take.format)),
+            partial(moment_name, take.source, take.started_at),
+            wishes,
+        )
+        for take in cut.takes
+    ]
+    done = _write(archive, cut, plans, wishes)
     for file in done["files"]:
         note(f"{file['started_at'].isoformat()} to {file['ended_at'].isoformat()} -> {file['path']}")
     if cut.gaps:
@@ -177,16 +192,20 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     return done
 
 
-def _plans(cut: Cut, wishes: _Wishes) -> Iterator[_Plan]:
-    for take in cut.takes:
-        own = Kind.of(encodings.choose(take.format))
-        path = wishes.one_file
-        if path is None:
-            kind = wishes.kind or own
-            name = moment_name(take.source, take.started_at, kind.suffix)
-            yield _Plan((wishes.output or Path()) / name, kind, take)
-        else:
-            yield _Plan(path, wishes.kind or _kind(path, own), take)
+def _plan(take: Take, own: Kind, name: Callable[[str], str], wishes: _Wishes) -> _Plan:
+    """Return where a take goes, and as what.
+
+    Args:
+        take: What goes there.
+        own: The kind that it is where nothing else is wished.
+        name: Returns what a file in a folder is called, for its suffix.
+        wishes: What was wished.
+    """
+    path = wishes.one_file
+    if path is None:
+        kind = wishes.kind or own
+        return _Plan((wishes.output or Path()) / name(kind.suffix), kind, take)
+    return _Plan(path, wishes.kind or _kind(path, own), take)
 
 
 def _write(archive: Archive, cut: Cut, plans: list[_Plan], wishes: _Wishes) -> dict[str, Any]:
@@ -203,7 +222,24 @@ def _write(archive: Archive, cut: Cut, plans: list[_Plan], wishes: _Wishes) -> d
             for name in sorted(wishes.labels - {_CUES}):
                 with files.writing(_beside(plan.path, name)) as out:
                     out.write(_LABELS[name](labels, plan.take.format.sample_rate).encode())
-    return _as_json(cut, plans)
+        path = _manifest_path(cut, plans) if wishes.manifest else None
+        if path is not None:
+            written = [
+                Written(plan.path.name, files.unnamed(plan.path), plan.kind, plan.take) for plan in plans
+            ]
+            manifest = manifest_of(archive, cut, written)
+            check_manifest(manifest)
+            with files.writing(path) as out:
+                out.write(dump(manifest))
+    return _as_json(cut, plans) | {"manifest": str(path) if path else None}
+
+
+def _manifest_path(cut: Cut, plans: list[_Plan]) -> Path:
+    """Return where a manifest goes: beside its file, or called by the period where there are several."""
+    first = plans[0].path
+    if len(plans) == 1:
+        return _beside(first, "manifest.json")
+    return first.with_name(moment_name(cut.source, cut.since, ".manifest.json"))
 
 
 def _kind(path: Path, own: Kind) -> Kind:

@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from phonobase.cli.options import Settings, json_option, pass_settings
-from phonobase.cli.output import counted, note, print_json, progress_bar
-from phonobase.errors import CorruptRecording, RecordingNotFound
+from phonobase.cli.output import counted, note, print_json, printable, progress_bar
+from phonobase.errors import CorruptRecording, ProofFailed, RecordingNotFound
+from phonobase.store.manifest import load
+from phonobase.store.proof import prove
 from phonobase.store.verify import Verification
 
 
 @click.command("verify")
-@click.argument("recording_ids", metavar="[ID...]", nargs=-1)
+@click.argument("names", metavar="[ID|FILE...]", nargs=-1)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="What export wrote beside the files: they are verified, and no archive is opened.",
+)
 @json_option
 @pass_settings
-def command(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
+def command(settings: Settings, names: tuple[str, ...], manifest: Path | None, *, as_json: bool) -> None:
     """Re-read every byte and say what is not as it was recorded.
 
     Exits 1 where something is not. Hashes and the chain are computed anew, and the sound is decoded and
-    compared. All recordings, where no ID is given.
+    compared. All recordings, where no ID is given. With --manifest, exported files are compared with what was
+    written down of them.
     """
+    if manifest is None:
+        _verify_recordings(settings, names, as_json=as_json)
+    elif names:
+        _verify_files([Path(name) for name in names], manifest, as_json=as_json)
+    else:
+        raise click.UsageError("--manifest is of exported files; name one")
+
+
+def _verify_files(paths: list[Path], manifest_path: Path, *, as_json: bool) -> None:
+    try:
+        manifest = load(manifest_path.read_bytes())
+        sizes = sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        raise ProofFailed(f"{error.filename} cannot be read: {error.strerror}; name a file") from error
+    proved = []
+    with progress_bar("verifying", sizes) as done:
+        for path in paths:
+            entry = prove(path, manifest, done)
+            proved.append({"path": str(path), "ok": True, "sha256": entry.sha256})
+            if not as_json:
+                click.echo(f"ok   {path}  {counted(entry.frame_count, 'frame')}")
+    if as_json:
+        print_json(proved)
+        return
+    lost = f"{counted(len(manifest.gaps), 'gap')} listed" if manifest.gaps else "no gaps"
+    are = "is what was" if len(paths) == 1 else "are what was"
+    note(
+        f"{counted(len(paths), 'file')} {are} exported of {printable(manifest.source)}, {manifest.since} to "
+        f"{manifest.until}, {lost}"
+    )
+
+
+def _verify_recordings(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
     with settings.archive() as archive:
         found = (
             [archive.get(recording_id) for recording_id in recording_ids]

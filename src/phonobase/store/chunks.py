@@ -173,13 +173,27 @@ class StoredChunks:
         stop = self.recording.frame_count if stop is None else min(stop, self.recording.frame_count)
         if start >= stop:
             return
+        for run in self.runs(start, stop):
+            first = run[0].first_frame
+            yield self.compute(decode_run, self.recording, run)[max(0, start - first) : stop - first]
+
+    def runs(self, start: int, stop: int) -> Iterator[list[StoredChunk]]:
+        """Yield the consecutive chunks that hold the frames from start to stop, some at a time.
+
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame behind the last one; one at least, and no more than the recording has.
+
+        Raises:
+            CorruptRecording: One of them is missing.
+        """
         first_seq, last_seq = self.seqs_at_frames(start, stop - 1)
         place = start
         for run in self._batches(first_seq, last_seq + 1):
-            first, end = run[0].first_frame, run[-1].first_frame + run[-1].frame_count
-            if not first <= place < end:
+            end = run[-1].first_frame + run[-1].frame_count
+            if not run[0].first_frame <= place < end:
                 break
-            yield self.compute(decode_run, self.recording, run)[place - first : stop - first]
+            yield run
             place = end
         if place < stop:
             raise self._missing(last_seq + 1 if place > start else first_seq + 1)

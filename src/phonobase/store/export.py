@@ -202,11 +202,7 @@ def _runs(archive: Archive, sound: Sound) -> Iterator[list[StoredChunk]]:
     Raises:
         CorruptRecording: One is missing, or its bytes are not those that were recorded.
     """
-    stored = archive.stored(sound.recording)
-    first, last = stored.seqs_at_frames(sound.first_frame, sound.end_frame - 1)
-    end = last + 1
-    for seq in range(first, end, stored.rows_per_batch):
-        run = stored.fetch(seq, min(stored.rows_per_batch, end - seq))
+    for run in archive.stored(sound.recording).runs(sound.first_frame, sound.end_frame):
         for chunk in run:
             if hashlib.sha256(chunk.data).digest() != chunk.sha256:
                 raise CorruptRecording(
