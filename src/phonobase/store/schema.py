@@ -7,6 +7,7 @@ so any number of processes may start at once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import threading
@@ -20,7 +21,7 @@ from phonobase.errors import SchemaError
 from phonobase.store.engine import WRITES, plain_errors, shown
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterator, MutableMapping
 
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -147,8 +148,21 @@ def _upgrade(connection: Connection) -> None:
         _refuse_newer(connection, found)
     config = _config()
     config.attributes["connection"] = connection
-    with _one_at_a_time:
+    with _one_at_a_time, _hosts_put_back():
         command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def _hosts_put_back() -> Iterator[None]:
+    """Let Alembic run within a host's env.py or revision, whose ``context`` and ``op`` it takes away."""
+    from alembic import context, op  # noqa: PLC0415 - as in _upgrade
+
+    outer = [proxy for module in (context, op) if (proxy := vars(module).get("_proxy")) is not None]
+    try:
+        yield
+    finally:
+        for proxy in outer:
+            proxy._install_proxy()  # noqa: SLF001 - Alembic has no other way
 
 
 def _refuse_newer(bind: Engine | Connection, found: str) -> None:
