@@ -62,6 +62,14 @@ def test_embedding_runs(tmp_path: Path) -> None:
     _run_page("docs/embed.md", tmp_path)
 
 
+def test_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of the page on data does what it says, with the real pandas, datasets and DuckDB."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+    _run_page("docs/data.md", tmp_path)
+
+
 def test_a_hosts_alembic_leaves_the_tables_alone(tmp_path: Path) -> None:
     """With the env.py of the page, autogenerate sees the host's own tables and none of phonobase's."""
     _run_page("docs/embed.md", tmp_path)
