@@ -7,15 +7,19 @@ import functools
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from phonobase.aio.delegate import Delegate, awaited, opened, streamed
+from phonobase.aio.following import followed
 from phonobase.aio.writer import AsyncRecordingWriter
 from phonobase.errors import StoreError
 from phonobase.store.archive import Archive
+from phonobase.store.follow import PART_SECONDS, follow
+from phonobase.store.position import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from sqlalchemy.engine import URL, Engine
 
+    from phonobase.store.follow import Part
     from phonobase.store.writer import RecordingWriter
 
 _P = ParamSpec("_P")
@@ -73,9 +77,34 @@ class AsyncArchive(Delegate[Archive]):
     frames = streamed(Archive.frames)
     cut = awaited(Archive.cut)
     sound = streamed(Archive.sound)
+    position = awaited(Archive.position)
     open = opened(Archive.open)
     verify = awaited(Archive.verify)
     room = awaited(Archive.room)
+
+    def follow(
+        self,
+        source: str | None = None,
+        after: str = NOW,
+        *,
+        idle_seconds: float | None = None,
+        part_seconds: float = PART_SECONDS,
+    ) -> AsyncGenerator[Part, None]:
+        """Yield every frame that is committed, once, as Archive.follow does, waiting in a thread of its own.
+
+        Its frames come with ``read(part.recording.id, part.first_frame, part.end_frame)``. Close it where it
+        is not read to its end, as contextlib.aclosing does.
+        """
+        return followed(
+            lambda is_left: follow(
+                self._target,
+                source,
+                after,
+                idle_seconds=idle_seconds,
+                part_seconds=part_seconds,
+                is_left=is_left,
+            )
+        )
 
     async def __aenter__(self) -> Self:
         """Open it.

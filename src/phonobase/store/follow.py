@@ -21,7 +21,7 @@ from phonobase.store.recording import MAX_SECONDS, Recording, State
 from phonobase.store.rows import to_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -110,23 +110,31 @@ def follow(
     *,
     idle_seconds: float | None,
     part_seconds: float,
+    is_left: Callable[[], bool] = lambda: False,
 ) -> Generator[Part]:
-    """Yield what is committed behind a position; arguments and errors are those of Archive.follow."""
+    """Yield what is committed behind a position; arguments and errors are those of Archive.follow.
+
+    Where it waits in one thread and another one has had enough, ``is_left`` says so, within seconds.
+    """
     if not 0 < part_seconds <= MAX_SECONDS:
         raise InvalidDetails(f"parts of {part_seconds:g} s are not possible; choose more than 0, as 60")
     with archive.one_moment() as session:
         position = _beginning(session, source, after)
-    return _batches(archive, position, part_seconds, idle_seconds)
+    return _batches(archive, position, part_seconds, idle_seconds, is_left)
 
 
 def _batches(
-    archive: Archive, position: Position, part_seconds: float, idle_seconds: float | None
+    archive: Archive,
+    position: Position,
+    part_seconds: float,
+    idle_seconds: float | None,
+    is_left: Callable[[], bool],
 ) -> Generator[Part]:
     with alarm(archive.engine) as wait:  # before the first look, so that nothing comes unnoticed between
         if position.until:  # the rest of a batch; what came later is not in it
             position, _ = yield from _batch(archive, position, part_seconds)
         quiet_since = time.monotonic()
-        while True:
+        while not is_left():
             position, came = yield from _batch(archive, position, part_seconds)
             now = time.monotonic()
             if came:
