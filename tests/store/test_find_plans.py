@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MANY = 30_000
 FIRST = EPOCH + timedelta(seconds=1_700_000_000)
 MINUTE = timedelta(minutes=1)
+ANNOTATE = """
+INSERT INTO phono_annotation (id, recording_id, first_frame, frame_count, kind, author, created_at)
+SELECT id, id, 0, 1, ?, 'test', started_at FROM phono_recording WHERE external_id LIKE ?
+"""
 STARTED, BY_SOURCE = "ix_phono_recording_started_at", "ix_phono_recording_source_started_at"
 
 
@@ -81,6 +85,14 @@ def many(shared_url: str) -> Iterator[Watched]:
     """An archive of thirty thousand recordings of fifty seconds, one a minute."""
     with Raw(shared_url) as raw:
         add_many(raw, MANY)
+        tagged = (
+            """UPDATE phono_recording SET tags = '{"queue": {"name": "x"}, "n": 1}' WHERE external_id = ?"""
+        )
+        raw.run(tagged, "case-7")
+        raw.run("""UPDATE phono_recording SET tags = '{"n": 2}' WHERE external_id LIKE 'case-%99'""")
+        raw.run(ANNOTATE, "speech", "case-%5")
+        raw.run(ANNOTATE, "alarm", "case-2")
+        raw.run("ANALYZE")
     with Archive(shared_url) as archive:
         yield Watched(archive)
 
@@ -119,6 +131,34 @@ def test_every_search_by_time_takes_an_index(
     assert "SCAN phono_recording\n" not in many.plan
     assert "Seq Scan" not in many.plan
     assert "phono_audio" not in many.plan
+
+
+@pytest.mark.parametrize(
+    ("conditions", "index", "expected"),
+    [
+        ({"run_id": UUID(int=4711)}, "ix_phono_recording_run_id", [4711]),
+        ({"external_id": "case-777", "source": "often"}, "ix_phono_recording_external_id", [777]),
+        ({"annotation_kind": "alarm"}, "ix_phono_annotation_", [2]),
+        ({"annotation_kind": "speech", "limit": 2}, "ix_phono_annotation_", [MANY - 5, MANY - 15]),
+    ],
+)
+def test_a_search_by_name_takes_an_index(
+    many: Watched, conditions: dict[str, Any], index: str, expected: list[int]
+) -> None:
+    """A run, a name elsewhere and a kind of annotation are looked up."""
+    assert many.ids(**conditions) == expected
+    assert index in many.plan
+    assert "Seq Scan" not in many.plan
+    # SQLite takes the recordings in their order and looks up what is said of each.
+    assert many.work < (500_000 if conditions == {"annotation_kind": "alarm"} and many.is_sqlite else 1000)
+
+
+def test_tags_have_an_index_on_postgresql(many: Watched) -> None:
+    """On PostgreSQL tags are found by an index, at any depth; on SQLite each recording is looked at."""
+    for tags, found in (({"queue": {"name": "x"}}, [7]), ({"n": 1.0}, [7]), ({"queue": "x"}, [])):
+        assert many.ids(tags=tags) == found
+        assert ("ix_phono_recording_tags" in many.plan) == (not many.is_sqlite)
+        assert (many.work < 1000) == (not many.is_sqlite)
 
 
 @pytest.mark.parametrize("conditions", [{}, {"source": "often"}], ids=str)
