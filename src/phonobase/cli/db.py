@@ -9,7 +9,7 @@ import click
 
 from phonobase.cli.options import Settings, pass_settings
 from phonobase.cli.output import note
-from phonobase.store import schema
+from phonobase.store import roles, schema
 from phonobase.store.engine import create_engine, shown
 
 if TYPE_CHECKING:
@@ -56,6 +56,20 @@ def current(settings: Settings) -> None:
 def sql(dialect: str) -> None:
     """Print the SQL that makes the tables, for people who run it themselves."""
     click.echo(schema.sql(dialect), nl=False)
+
+
+@command.command("roles")
+@click.option("--reader", metavar="NAME", help="A role that reads everything and writes nothing.")
+@click.option("--recorder", metavar="NAME", help="A role that reads, adds, and changes nothing complete.")
+@click.option("--schema", "place", metavar="NAME", default="public", help="Where the tables are.")
+def print_roles(reader: str | None, recorder: str | None, place: str) -> None:
+    """Print the SQL that makes roles on PostgreSQL, for people who run it themselves.
+
+    Without names there are two: phonobase_reader and phonobase_recorder.
+    """
+    if reader is None and recorder is None:
+        reader, recorder = "phonobase_reader", "phonobase_recorder"
+    click.echo(roles.sql(reader, recorder, place), nl=False)
 
 
 @contextlib.contextmanager

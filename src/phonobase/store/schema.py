@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-HEAD = "phonobase_0005"
+HEAD = "phonobase_0006"
 """The revision that this program needs."""
 
 VERSION_TABLE = "phono_alembic_version"
