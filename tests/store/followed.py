@@ -6,7 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
+from phonobase.errors import CorruptRecording, RecordingNotFound
 from phonobase.store.position import START
 
 if TYPE_CHECKING:
@@ -29,7 +31,12 @@ class Followed:
         """Remembers a part, as a program does that is done with it."""
         before = sum(len(frames) for frames in self._sound[part.recording.id])
         assert part.first_frame == before, "frames were missed, or came again"
-        frames = part.read()
+        try:
+            frames = part.read()
+        except CorruptRecording:
+            with pytest.raises(RecordingNotFound):
+                self._archive.get(part.recording.id)
+            frames = np.zeros((part.frame_count, 1))  # it was deleted just now
         assert len(frames) == part.frame_count
         self._sound[part.recording.id].append(frames)
         self.parts.append((part.recording.id, part.first_frame, part.end_frame, part.ends))
@@ -54,8 +61,11 @@ class Followed:
         return [(first, end, ends) for _, first, end, ends in self.parts]
 
     def assert_whole(self, *ids: UUID) -> None:
-        """Fails unless every frame of these recordings came, as the archive holds it, and no other did."""
-        assert {one for one, frames in self._sound.items() if frames} == set(ids)
+        """Fails unless every frame of these came, as the archive holds it, and all others are gone."""
+        assert self._sound.keys() >= set(ids)
+        for other in self._sound.keys() - set(ids):
+            with pytest.raises(RecordingNotFound):
+                self._archive.get(other)
         for one in ids:
             frames = np.concatenate(self._sound[one])
             assert np.array_equal(frames, self._archive.read(one)), one
