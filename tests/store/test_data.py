@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +167,30 @@ def test_no_more_than_a_group_of_rows_is_held(
     assert {column.path_in_schema for column in sound} == {"audio.bytes"}
     assert max(column.total_uncompressed_size for column in sound) < 70_000
     assert not any(column.is_stats_set for column in sound)
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times as many recordings take no more memory, neither Python's nor Arrow's."""
+    monkeypatch.setattr(dataset, "_GROUP_BYTES", 1_000_000)
+    for seed in range(32):
+        archive.add(random_pcm(150_000, 1, "int16", seed), 8000, source="desk")
+    used: list[int] = []
+
+    def watch(_rows: int) -> None:
+        used.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())
+
+    peaks = []
+    for limit in (8, 32):
+        used.clear()
+        tracemalloc.start()
+        with (tmp_path / "all.parquet").open("wb") as out:
+            write_dataset(archive, Query(limit=limit), out, None, watch)
+        peaks.append((tracemalloc.get_traced_memory()[1], max(used)))
+        tracemalloc.stop()
+    assert (tmp_path / "all.parquet").stat().st_size > 32 * 300_000
+    assert all(many < 1.3 * few for few, many in zip(*peaks, strict=True)), peaks
 
 
 @pytest.mark.usefixtures("filled")

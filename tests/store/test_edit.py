@@ -9,7 +9,7 @@ import pytest
 
 from phonobase import Archive, RecordingRepository, State
 from phonobase.errors import InvalidDetails, RecordingNotFound
-from tests.store.judge import Program, frames_of, random_pcm
+from tests.store.judge import Program, frames_of, random_pcm, wait_until
 
 if TYPE_CHECKING:
     from phonobase.store.editing import Changes
@@ -61,8 +61,7 @@ def test_what_is_recorded_may_be_edited(archive: Archive) -> None:
         for number in range(40):
             writer.write(frames_of(PCM[: RATE // 5], 1, "int16"))
             if number == 10:
-                while not archive.find(state=State.RECORDING):
-                    pass
+                wait_until(lambda: bool(archive.find(state=State.RECORDING)))
             if number >= 10:
                 archive.edit(writer.id, title=f"after {number}", tags={str(number): number})
     closed = archive.get(writer.id)

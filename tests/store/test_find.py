@@ -370,6 +370,7 @@ def test_a_query_is_a_value() -> None:
     assert one == two
     assert hash(one) == hash(two)
     assert one != Query(since=NOON)
+    assert repr(Query(source="x", limit=None)) == "Query(source='x', limit=None)"
     assert set(Conditions.__annotations__) == set(Query.__dataclass_fields__)
 
 

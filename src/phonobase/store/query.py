@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -72,7 +72,7 @@ class Conditions(TypedDict, total=False):
     limit: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Query:
     """Which recordings are looked for, all conditions together; what is None does not matter.
 
@@ -154,6 +154,10 @@ class Query:
             Cursor.parse(self.after)
         if self.limit is not None and not 1 <= self.limit <= _LARGEST_LIMIT:
             raise InvalidDetails(f"a limit of {self.limit} is none; ask for 1 at least, or None for all")
+
+    def __repr__(self) -> str:
+        asked = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return f"Query({', '.join(f'{name}={value!r}' for name, value, usual in asked if value != usual)})"
 
     def _set(self, name: str, form: Any) -> None:  # noqa: ANN401 - a function for each field's own type
         value = getattr(self, name)
