@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,6 +20,7 @@ from phonobase.errors import DatabaseUnavailable, StorageFull
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Pool
     from sqlalchemy.engine import ExecutionContext
 
 WRITES = "phonobase_writes"
@@ -54,8 +57,24 @@ _WAL_PAGES = 256
 disk twice then, and that must not be a large part of a small disk."""
 
 
+_made: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[Pool] = []
+"""Connections of the process that this one was forked from: neither driver bears that they are used, or even
+closed, by both."""
+
+
+def _begin_anew() -> None:
+    """Let the engines of a forked process open connections of their own."""
+    for engine in _made:
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 def create_engine(url: str | URL) -> Engine:
-    """Return an engine for an archive.
+    """Return an engine for an archive; a process that is forked may go on using it.
 
     Args:
         url: An SQLAlchemy URL, as ``sqlite:///clips.db`` or ``postgresql://user@host/name``.
@@ -66,6 +85,7 @@ def create_engine(url: str | URL) -> Engine:
     address, options = arguments(url)
     engine = sqlalchemy.create_engine(address, **options)
     set_up(engine)
+    _made.add(engine)
     return engine
 
 
