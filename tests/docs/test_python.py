@@ -70,6 +70,11 @@ def test_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _run_page("docs/data.md", tmp_path)
 
 
+def test_pipelines_run(tmp_path: Path) -> None:
+    """The Python of the page on pipelines does what it says."""
+    _run_page("docs/pipelines.md", tmp_path)
+
+
 def test_a_hosts_alembic_leaves_the_tables_alone(tmp_path: Path) -> None:
     """With the env.py of the page, autogenerate sees the host's own tables and none of phonobase's."""
     _run_page("docs/embed.md", tmp_path)

@@ -57,6 +57,7 @@ def test_the_whole_and_a_moment(archive: Archive, recording: Recording) -> None:
         {"first_frame": 1, "frame_count": 8000},
         {"first_frame": 8001, "frame_count": 0},
         {"kind": ""},
+        {"kind": " "},
         {"kind": "k" * 101},
         {"author": ""},
         {"author": "a" * 201},

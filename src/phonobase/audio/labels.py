@@ -38,8 +38,8 @@ class Label:
 
     @property
     def caption(self) -> str:
-        """What a player or an editor shows: the text, or the kind where there is none."""
-        return self.text or self.kind
+        """What a player or an editor shows: the text, or the kind where there is none to be seen."""
+        return (self.text or "").strip() or self.kind
 
 
 def webvtt(labels: Sequence[Label], sample_rate: int) -> str:
@@ -57,7 +57,7 @@ def webvtt(labels: Sequence[Label], sample_rate: int) -> str:
         begin_ms = label.first_frame * 1000 // sample_rate
         end_ms = max(begin_ms + 1, -(-label.end_frame * 1000 // sample_rate))
         name = f"{number} {_in_one_line(label.kind)}".replace("-->", "->")
-        text = _LINE_BREAKS.sub("\n", label.caption.strip())  # an empty line would end the cue
+        text = _LINE_BREAKS.sub("\n", label.caption)  # an empty line would end the cue
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         cues.append(f"{name}\n{_clock(begin_ms)} --> {_clock(end_ms)}\n{text}\n")
     return "\n".join(cues)

@@ -202,8 +202,10 @@ def delete_annotation(session: Session, annotation_id: UUID | str) -> None:
 
 
 def _name(what: str, text: str, most: int) -> str:
-    if not text or len(text) > most:
-        raise InvalidDetails(f"the {what} of an annotation has 1 to {most} characters, not {len(text)}")
+    if not text.strip() or len(text) > most:
+        raise InvalidDetails(
+            f"the {what} of an annotation has 1 to {most} characters; {text[:most]!r} has not"
+        )
     storable(what, text)
     return text
 
