@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from phonobase import Archive, Conditions, Level, Query, Recording, Recordings, State
@@ -173,12 +173,13 @@ OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "ü'\""]), JSON, max_size=3
 
 
 @settings(max_examples=120, deadline=None)
-@given(there=OBJECTS, other=OBJECTS, data=st.data())
+@example(there={"a": 5.6570055917486296e-297}, other={}, asked="there")
+@given(there=OBJECTS, other=OBJECTS, asked=st.sampled_from(["there", "other", "a part"]))
 def test_tags_are_contained_alike(
-    shared_archive: Archive, there: dict[str, Any], other: dict[str, Any], data: st.DataObject
+    shared_archive: Archive, there: dict[str, Any], other: dict[str, Any], asked: str
 ) -> None:
     """What one JSON object contains of another is the same on both databases, down to the last digit."""
-    wanted = data.draw(st.sampled_from([there, other, dict(list(there.items())[:1])]))
+    wanted = {"there": there, "other": other, "a part": dict(list(there.items())[:1])}[asked]
     recording = shared_archive.add(_pcm(1, 8), RATE, tags=there, source="json")
     try:
         found = shared_archive.find(source="json", tags=wanted)
