@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import create_async_engine as make_engine
 
 from phonobase import RecordingRepository, State
 from phonobase.aio import AsyncRecordingRepository, create_async_engine
 from phonobase.errors import InvalidAudio, RecordingNotFound
-from phonobase.store.engine import WRITES
+from phonobase.store.engine import WRITES, set_up
 from tests.store.judge import Program, flac_pcm, pcm_of, random_pcm
 
 if TYPE_CHECKING:
@@ -81,13 +82,28 @@ def test_a_savepoint_of_the_host(archive_url: str, program: Program) -> None:
     assert _orders(program) == [1, 1, 1, 1, 1]
 
 
-def test_all_that_a_session_gives_is_what_was_stored(archive_url: str, tmp_path: Path) -> None:
+@pytest.fixture(params=["aiosqlite", "psycopg", "asyncpg"])
+def hosts_own(request: pytest.FixtureRequest) -> AsyncEngine:
+    """An engine as a host makes it, by any driver, with nothing but ``set_up`` called."""
+    fixture, backend = (
+        ("migrated_sqlite_url", "sqlite")
+        if request.param == "aiosqlite"
+        else ("migrated_postgres_url", "postgresql")
+    )
+    parsed = sa.make_url(str(request.getfixturevalue(fixture)))
+    engine = make_engine(parsed.set(drivername=f"{backend}+{request.param}"))
+    set_up(engine.sync_engine)
+    return engine
+
+
+def test_all_that_a_session_gives_is_what_was_stored(hosts_own: AsyncEngine, tmp_path: Path) -> None:
     """Array, blocks, file, ranges of the file and verification agree with the sound, and with flac."""
 
     async def host() -> None:
-        async with _engine(archive_url) as engine, AsyncSession(engine) as session:
+        async with AsyncSession(hosts_own) as session:
             repository = AsyncRecordingRepository(session)
-            stored = await repository.add(PCM, 8000, 2, source="desk")
+            stored = await repository.add(PCM, 8000, 2, source="desk", tags={"queue": {"name": "billing"}})
+            assert await repository.find(tags={"queue": {"name": "billing"}}) == [stored]
             assert pcm_of(await repository.read(stored.id), "int16") == PCM
             assert pcm_of(await repository.read(stored.id, 17, 4711), "int16") == PCM[17 * 4 : 4711 * 4]
             blocks = [block async for block in repository.frames(stored.id, 5)]
@@ -105,6 +121,7 @@ def test_all_that_a_session_gives_is_what_was_stored(archive_url: str, tmp_path:
             assert (await repository.verify(stored.id)).ok
             with pytest.raises(RecordingNotFound):
                 await repository.get("0123456789")
+        await hosts_own.dispose()
 
     asyncio.run(host())
     assert flac_pcm(tmp_path / "whole.flac") == PCM
@@ -195,6 +212,13 @@ def test_the_event_loop_goes_on(archive_url: str) -> None:
     # A machine that does other things too holds up everybody now and then: the middle says what we do.
     assert late[len(late) // 2] < 0.01
     assert len(late) > 100
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the drivers that sessions to await need, the error says how to get them."""
+    monkeypatch.setattr("phonobase.aio.engine.find_spec", lambda _name: None)
+    with pytest.raises(ImportError, match=r"aiosqlite and greenlet; .*'phonobase\[async\]'"):
+        create_async_engine("sqlite:///clips.db")
 
 
 def test_nothing_is_missing() -> None:

@@ -106,11 +106,11 @@ def set_up(engine: Engine) -> None:
 
     Engines made by phonobase are. A host may call it on its own, once, before the first connection: on SQLite
     every transaction then begins where SQLAlchemy says it does, foreign keys are checked, and the file is
-    switched to write-ahead logging; on PostgreSQL audio is fetched in binary.
+    switched to write-ahead logging; on PostgreSQL psycopg fetches audio in binary, as asyncpg always does.
     """
     if engine.dialect.name == "sqlite":
         _set_up_sqlite(engine)
-    else:
+    elif engine.dialect.driver == "psycopg":
         fetch_audio_in_binary(engine)
 
 
