@@ -16,7 +16,7 @@ from phonobase.store.evidence import Written, manifest_of
 from phonobase.store.export import as_cut, write_take
 from phonobase.store.manifest import dump, load
 from phonobase.store.proof import prove
-from tests.store.judge import ffmpeg_pcm, frames_of, random_pcm
+from tests.store.judge import ffmpeg_pcm, frames_of, random_pcm, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -381,23 +381,65 @@ def test_a_manifest_that_is_not_true_to_itself_is_found(
         exported.saying(plain).check()
 
 
+@pytest.fixture(scope="module")
+def crowd(shared_archive: Archive) -> Archive:
+    """An archive of a source whose recordings overlap, of two rates, with gaps that overlap them."""
+    random = np.random.default_rng(7)
+    start_us = 0
+    for number in range(12):
+        rate = (RATE, 44_100)[number // 3 % 2]
+        started_at = START + timedelta(microseconds=start_us)
+        form = {"source": "crowd", "chunk_seconds": 0.5, "encoding": ("flac", "pcm")[number % 2]}
+        with shared_archive.writer(rate, started_at=started_at, **form) as writer:  # type: ignore[arg-type]
+            for _ in range(3):
+                writer.lose(int(random.choice([0, 0, 77, rate // 3])), "overflow", "test")
+                writer.write(NOISE[: int(random.integers(1, 2 * rate))])
+        recording = shared_archive.get(writer.id)
+        start_us = (recording.ended_at - START) // timedelta(microseconds=1)
+        start_us = max(0, start_us + int(random.choice([0, 1, -50, 900_000, -1_200_000])))
+        with shared_archive.writing() as repository:
+            bounds = (
+                recording.started_at + timedelta(seconds=0.5),
+                recording.started_at + timedelta(seconds=0.75),
+            )
+            inside = {"recording": recording, "first_frame": rate // 2, "frame_count": rate // 4}
+            repository.add_gap("crowd", *bounds, "muted", **inside)  # type: ignore[arg-type]
+    for first in (0.4, 3, 7, 7.1):
+        shared_archive.add_gap("crowd", _at(first), _at(first + 1.3), "paused")
+    return shared_archive
+
+
 @settings(max_examples=60, deadline=None)
 @given(
+    source=st.sampled_from(["desk", "crowd"]),
     first_us=st.integers(-500_000, 21_000_000),
     length_us=st.integers(200, 10_000_000),
     policy=st.sampled_from(["silence", "split"]),
 )
 def test_every_cut_is_accounted_for(
     desk: Archive,
+    crowd: Archive,
     tmp_path_factory: pytest.TempPathFactory,
+    source: str,
     first_us: int,
     length_us: int,
     policy: str,
 ) -> None:
-    """Wherever a cut begins and ends, its manifest is true to itself."""
+    """Wherever a cut begins and ends, and whatever overlaps, its manifest is true to itself."""
+    assert crowd is desk
     since = START + timedelta(microseconds=first_us)
-    cut = desk.cut("desk", since, since + timedelta(microseconds=length_us), policy)
+    cut = desk.cut(source, since, since + timedelta(microseconds=length_us), policy)
     folder = tmp_path_factory.mktemp("cut")
 
     for exported in _export(desk, cut, folder, Kind.WAV):
         exported.check()
+
+
+def test_every_recording_is_accounted_for(crowd: Archive, tmp_path: Path) -> None:
+    """Likewise whole recordings, whatever lies in them, and one in progress as far as it goes."""
+    with crowd.writer(RATE, source="crowd", chunk_seconds=0.5, started_at=_at(60)) as writer:
+        writer.write(NOISE)
+        wait_until(lambda: writer.frames_committed > 5 * RATE)
+        for recording in crowd.find(source="crowd", limit=None):
+            for exported in _export(crowd, as_cut(crowd, recording), tmp_path, Kind.of(recording.encoding)):
+                exported.check()

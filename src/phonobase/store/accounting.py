@@ -13,11 +13,12 @@ from phonobase.store.columns import from_us
 from phonobase.store.manifest import text_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from phonobase.store.manifest import FileEntry, Manifest, PartEntry, RecordingEntry
+    from phonobase.store.manifest import FileEntry, GapEntry, Manifest, PartEntry, RecordingEntry
 
 _SECOND_US = 1_000_000
+_MILLISECOND_US = 1_000
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -32,7 +33,7 @@ def check_manifest(manifest: Manifest) -> None:
             for part in entry.parts:
                 if part.recording is not None:
                     _check_chain(manifest.source, entry, part, part.recording)
-                    _check_losses(manifest, part, part.recording)
+                    _check_losses(manifest, entry, part, part.recording)
         _check_account(manifest)
     except ProofFailed:
         raise
@@ -45,6 +46,35 @@ def format_of(entry: FileEntry) -> AudioFormat:
     return AudioFormat(entry.sample_rate, entry.channels, SampleFormat(entry.sample_format))
 
 
+def losses(
+    gaps: Sequence[GapEntry], form: AudioFormat, recording: RecordingEntry, first_frame: int, frame_count: int
+) -> tuple[tuple[int, int], ...]:
+    """Return which frames of a part stand for time that is listed as a gap.
+
+    Args:
+        gaps: All that are listed.
+        form: Of the recording.
+        recording: Whose frames.
+        first_frame: Frames of it before the part.
+        frame_count: Frames in the part.
+
+    Returns:
+        Frames of the recording before each loss, and how many it is; none, where nobody knows.
+    """
+    started_us, end_frame = text_to_us(recording.started_at), first_frame + frame_count
+    found = []
+    for gap in gaps:
+        bounds_us = (text_to_us(gap.started_at), text_to_us(gap.ended_at))
+        first, end = (
+            min(max(_nearest(form, time_us - started_us), first_frame), end_frame) for time_us in bounds_us
+        )
+        if first < end:
+            found.append((first, end - first))
+        elif gap.recording == recording.id and gap.first_frame is not None and not gap.frame_count:
+            found += [(gap.first_frame, 0)] if first_frame <= gap.first_frame <= end_frame else []
+    return tuple(found)
+
+
 def _check_parts(entry: FileEntry) -> None:
     """Check that the frames of a file are those of its parts, each at its time."""
     form, start_us, place = format_of(entry), text_to_us(entry.started_at), 0
@@ -54,7 +84,7 @@ def _check_parts(entry: FileEntry) -> None:
         if part.recording is not None:
             # Recordings that follow each other within half a frame are joined without silence between.
             late_us = _instant(form, part, part.recording, 0) - start_us - form.microseconds(place)
-            if abs(late_us) > number * _tolerance_us(form):
+            if abs(late_us) > number * _two_frames_us(form):
                 raise ProofFailed(
                     f"the manifest has frame {place} of {entry.name} at another time than its recording has"
                 )
@@ -94,17 +124,10 @@ def _check_chain(source: str, entry: FileEntry, part: PartEntry, recording: Reco
         raise ProofFailed(f"{where}: its chain does not end as the manifest says")
 
 
-def _check_losses(manifest: Manifest, part: PartEntry, recording: RecordingEntry) -> None:
-    """Check that the losses within a part and the gaps are the same."""
-    end = part.first_frame + part.frame_count
-    listed = tuple(
-        (gap.first_frame, gap.frame_count or 0)
-        for gap in manifest.gaps
-        if gap.recording == recording.id
-        and gap.first_frame is not None
-        and part.first_frame <= gap.first_frame <= end
-    )
-    if listed != part.losses:
+def _check_losses(manifest: Manifest, entry: FileEntry, part: PartEntry, recording: RecordingEntry) -> None:
+    """Check that what a part says was lost in it and the gaps are the same."""
+    gaps = manifest.gaps
+    if part.losses != losses(gaps, format_of(entry), recording, part.first_frame, part.frame_count):
         raise ProofFailed(f"the gaps within recording {recording.id} are not all listed, or too many are")
 
 
@@ -114,8 +137,8 @@ def _check_account(manifest: Manifest) -> None:
     gaps = [(text_to_us(gap.started_at), text_to_us(gap.ended_at)) for gap in manifest.gaps]
     if manifest.heard_us + sum(end_us - start_us for start_us, end_us in gaps) != until_us - since_us:
         raise ProofFailed("what was heard and the gaps are not the whole period: a gap is missing, or added")
-    # A file begins and ends with whole frames, so it may miss a part of one where the period begins or a gap.
-    tolerance_us = max((_tolerance_us(format_of(entry)) for entry in manifest.files), default=0)
+    # The one that ends may have another format, and no frame in any file.
+    tolerance_us = max([_MILLISECOND_US, *(_two_frames_us(format_of(entry)) for entry in manifest.files)])
     heard = [stretch for entry in manifest.files for stretch in _heard(entry)]
     place_us = since_us
     for start_us, end_us in sorted([*heard, *((start, end) for start, end in gaps if start < end)]):
@@ -157,9 +180,18 @@ def _instant(form: AudioFormat, part: PartEntry, recording: RecordingEntry, fram
     return text_to_us(recording.started_at) + form.microseconds(part.first_frame + frame)
 
 
-def _tolerance_us(form: AudioFormat) -> int:
-    """Return how long a frame is, in microseconds, rounded up."""
-    return -(-_SECOND_US // form.sample_rate) + 1
+def _nearest(form: AudioFormat, time_us: int) -> int:
+    """Return the frame that begins nearest to a time."""
+    return (2 * time_us * form.sample_rate + _SECOND_US) // (2 * _SECOND_US)
+
+
+def _two_frames_us(form: AudioFormat) -> int:
+    """Return how long two frames are, in microseconds, rounded up.
+
+    So far apart may be what follows each other: where a recording ends and another goes on, neither may have
+    a frame that begins just then.
+    """
+    return -(-2 * _SECOND_US // form.sample_rate) + 1
 
 
 def _shown(time_us: int) -> str:

@@ -19,6 +19,7 @@ from phonobase.audio.samples import samples
 from phonobase.errors import CorruptRecording
 from phonobase.pcm import to_bytes
 from phonobase.store import manifest as form
+from phonobase.store.accounting import losses
 from phonobase.store.columns import to_us
 from phonobase.store.export import holds_stored_flac
 from phonobase.store.models import ChunkRow
@@ -61,6 +62,7 @@ def manifest_of(archive: Archive, cut: Cut, files: Sequence[Written]) -> form.Ma
         InvalidAudio: A file does not decode.
     """
     period_us = (cut.until - cut.since) // timedelta(microseconds=1)
+    gaps = tuple(_gap(gap) for gap in cut.gaps)
     return form.Manifest(
         phonobase_manifest=form.VERSION,
         made_at=form.to_text(datetime.now(UTC)),
@@ -70,8 +72,8 @@ def manifest_of(archive: Archive, cut: Cut, files: Sequence[Written]) -> form.Ma
         until=form.to_text(cut.until),
         policy=cut.policy,
         heard_us=period_us - cut.lost_us,
-        gaps=tuple(_gap(gap) for gap in cut.gaps),
-        files=tuple(_file(archive, written, cut) for written in files),
+        gaps=gaps,
+        files=tuple(_file(archive, written, gaps) for written in files),
     )
 
 
@@ -92,7 +94,7 @@ def _gap(gap: Gap) -> form.GapEntry:
     )
 
 
-def _file(archive: Archive, written: Written, cut: Cut) -> form.FileEntry:
+def _file(archive: Archive, written: Written, gaps: Sequence[form.GapEntry]) -> form.FileEntry:
     take, path, size = written.take, written.path, written.path.stat().st_size
     with path.open("rb") as file:
         head = _header_bytes(file, written, size)
@@ -111,7 +113,7 @@ def _file(archive: Archive, written: Written, cut: Cut) -> form.FileEntry:
         parts=tuple(
             form.PartEntry(part.frame_count)
             if isinstance(part, Silence)
-            else _sound(archive, part, cut, copied=_is_copied(part, written))
+            else _sound(archive, part, gaps, copied=_is_copied(part, written))
             for part in take.parts
         ),
     )
@@ -143,28 +145,23 @@ def _is_copied(sound: Sound, written: Written) -> bool:
     return written.kind is Kind.FLAC and holds_stored_flac(written.take)
 
 
-def _sound(archive: Archive, sound: Sound, cut: Cut, *, copied: bool) -> form.PartEntry:
+def _sound(archive: Archive, sound: Sound, gaps: Sequence[form.GapEntry], *, copied: bool) -> form.PartEntry:
     recording = sound.recording
+    entry = form.RecordingEntry(
+        id=recording.id.hex,
+        started_at=form.to_text(recording.started_at),
+        encoding=recording.encoding,
+        state=recording.state,
+        frame_count=recording.frame_count,
+        chunk_count=recording.chunk_count,
+        chain_head=recording.chain_head.hex(),
+    )
     before, chunks = _chunks(archive, sound)
     return form.PartEntry(
         frame_count=sound.frame_count,
-        recording=form.RecordingEntry(
-            id=recording.id.hex,
-            started_at=form.to_text(recording.started_at),
-            encoding=recording.encoding,
-            state=recording.state,
-            frame_count=recording.frame_count,
-            chunk_count=recording.chunk_count,
-            chain_head=recording.chain_head.hex(),
-        ),
+        recording=entry,
         first_frame=sound.first_frame,
-        losses=tuple(
-            (gap.first_frame, gap.frame_count or 0)
-            for gap in cut.gaps
-            if gap.recording_id == recording.id
-            and gap.first_frame is not None
-            and sound.first_frame <= gap.first_frame <= sound.end_frame
-        ),
+        losses=losses(gaps, recording.format, entry, sound.first_frame, sound.frame_count),
         copied=copied,
         chain_before=before.hex(),
         chunks=chunks,

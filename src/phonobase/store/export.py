@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from operator import attrgetter
 from typing import TYPE_CHECKING, BinaryIO
 
 from phonobase.audio import bext, cues, flac, wav
@@ -15,7 +16,9 @@ from phonobase.audio.renumber import renumbered, split
 from phonobase.errors import CorruptRecording, UnsupportedFormat
 from phonobase.pcm import silence, to_bytes
 from phonobase.store.chunks import decode_run
+from phonobase.store.columns import to_us
 from phonobase.store.cut import Cut, GapPolicy
+from phonobase.store.cutting import Hole, Piece, cut_up, unheard, unmeasured
 from phonobase.store.take import Silence, Sound, Take
 
 if TYPE_CHECKING:
@@ -72,14 +75,21 @@ def write_take(
 
 def as_cut(archive: Archive, recording: Recording) -> Cut:
     """Return a whole recording, as far as it goes, as the cut that it is, with the losses in it."""
-    gaps = archive.gaps(recording.source, recording.started_at, recording.ended_at)
+    since, until = recording.started_at, recording.ended_at
+    gaps = [gap for gap in archive.gaps(recording.source, since, until) if gap.recording_id == recording.id]
+    items = cut_up([recording], gaps, to_us(since), to_us(until))
+    holes = [item for item in items if isinstance(item, Hole)]
+    lost = [
+        *unheard(holes, [recording], gaps, recording.source),
+        *unmeasured([item.sound for item in items if isinstance(item, Piece)], gaps),
+    ]
     return Cut(
         source=recording.source,
-        since=recording.started_at,
-        until=recording.ended_at,
+        since=since,
+        until=until,
         policy=GapPolicy.SILENCE,
         takes=(Take.of(recording),),
-        gaps=tuple(gap for gap in gaps if gap.recording_id == recording.id),
+        gaps=tuple(sorted(lost, key=attrgetter("started_at"))),
     )
 
 

@@ -66,7 +66,8 @@ class PartEntry:
         frame_count: How many.
         recording: Which; None for silence.
         first_frame: Frames of the recording before them.
-        losses: Where they stand for sound that was lost: frames of the recording before, and how many.
+        losses: Where they stand for time that is listed as a gap: frames of the recording before, and how
+            many, or none where nobody knows.
         copied: Whether the file holds the chunks' own bytes, and not only their samples.
         chain_before: The chain before the first of the chunks.
         chunks: All that the frames are from.
