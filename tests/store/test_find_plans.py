@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from phonobase import Archive, Query
+from phonobase import Archive, Query, State
 from phonobase.store.cursor import Cursor
 from tests.store.bulk import EPOCH, add_many
 from tests.store.judge import Raw
@@ -138,6 +138,7 @@ def test_every_search_by_time_takes_an_index(
     [
         ({"run_id": UUID(int=4711)}, "ix_phono_recording_run_id", [4711]),
         ({"external_id": "case-777", "source": "often"}, "ix_phono_recording_external_id", [777]),
+        ({"state": State.RECORDING}, "ix_phono_recording_open", []),
         ({"annotation_kind": "alarm"}, "ix_phono_annotation_", [2]),
         ({"annotation_kind": "speech", "limit": 2}, "ix_phono_annotation_", [MANY - 5, MANY - 15]),
     ],
@@ -145,7 +146,7 @@ def test_every_search_by_time_takes_an_index(
 def test_a_search_by_name_takes_an_index(
     many: Watched, conditions: dict[str, Any], index: str, expected: list[int]
 ) -> None:
-    """A run, a name elsewhere and a kind of annotation are looked up."""
+    """A run, a name elsewhere, what is still open and a kind of annotation are looked up."""
     assert many.ids(**conditions) == expected
     assert index in many.plan
     assert "Seq Scan" not in many.plan
