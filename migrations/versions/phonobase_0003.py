@@ -38,10 +38,15 @@ DO $$ BEGIN
         || quote_ident(current_schema()) || ', pg_temp';
 END $$
 """
+# A statement that leaves all as it was makes nothing new: what is complete would come again.
 _TRIGGERS_POSTGRESQL = (
     """
-CREATE TRIGGER phono_commit_write AFTER INSERT OR UPDATE OF chunk_count, state ON phono_recording
+CREATE TRIGGER phono_commit_insert AFTER INSERT ON phono_recording
 FOR EACH ROW EXECUTE FUNCTION phono_note_commit()
+""",
+    """
+CREATE TRIGGER phono_commit_update AFTER UPDATE OF chunk_count, state ON phono_recording FOR EACH ROW
+WHEN (OLD.chunk_count <> NEW.chunk_count OR OLD.state <> NEW.state) EXECUTE FUNCTION phono_note_commit()
 """,
     """
 CREATE TRIGGER phono_commit_delete AFTER DELETE ON phono_recording
@@ -59,6 +64,7 @@ _TRIGGERS_SQLITE = (
     f"CREATE TRIGGER phono_commit_insert AFTER INSERT ON phono_recording BEGIN {_NOTE_COMMIT_SQLITE} END",
     f"""
 CREATE TRIGGER phono_commit_update AFTER UPDATE OF chunk_count, state ON phono_recording
+WHEN OLD.chunk_count <> NEW.chunk_count OR OLD.state <> NEW.state
 BEGIN {_NOTE_COMMIT_SQLITE} END
 """,
     """
@@ -132,18 +138,25 @@ def upgrade() -> None:
     else:
         place, triggers = "1", _TRIGGERS_SQLITE
     op.execute(f"INSERT INTO phono_commit (recording_id, place) SELECT id, {place} FROM phono_recording")
-    op.create_index("ix_phono_commit_place", "phono_commit", ["place"])
+    op.create_index("ix_phono_commit_place_recording_id", "phono_commit", ["place", "recording_id"])
+    op.create_index(
+        "ix_phono_recording_interrupted",
+        "phono_recording",
+        ["started_at"],
+        sqlite_where=sa.text("state = 'interrupted'"),
+        postgresql_where=sa.text("state = 'interrupted'"),
+    )
     for trigger in triggers:
         op.execute(trigger)
 
 
 def downgrade() -> None:
-    if op.get_context().dialect.name == "postgresql":
-        for name in ("phono_commit_write", "phono_commit_delete"):
-            op.execute(f"DROP TRIGGER {name} ON phono_recording")
+    is_postgresql = op.get_context().dialect.name == "postgresql"
+    on_table = " ON phono_recording" if is_postgresql else ""
+    for name in ("phono_commit_insert", "phono_commit_update", "phono_commit_delete"):
+        op.execute(f"DROP TRIGGER {name}{on_table}")
+    if is_postgresql:
         op.execute("DROP FUNCTION phono_note_commit()")
-    else:
-        for name in ("phono_commit_insert", "phono_commit_update", "phono_commit_delete"):
-            op.execute(f"DROP TRIGGER {name}")
+    op.drop_index("ix_phono_recording_interrupted", "phono_recording")
     op.drop_table("phono_commit")
     op.drop_table("phono_annotation")

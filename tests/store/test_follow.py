@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ import pytest
 
 from phonobase import Archive, State
 from phonobase.errors import InvalidDetails
-from phonobase.store.position import NOW, START
+from phonobase.store.follow import next_recordings, unfinished_in
+from phonobase.store.position import NOW, START, Position
 from phonobase.store.push import push
 from tests.store.both_ends import RATE, add, dead, go_on, open_recording
 from tests.store.bulk import add_many
 from tests.store.followed import Followed
-from tests.store.judge import Raw, random_pcm
+from tests.store.judge import Program, Raw, random_pcm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +108,8 @@ def test_an_end_without_frames(archive: Archive, raw: Raw) -> None:
     archive.close_as_stored(writer.id)
     followed.catch_up()
     assert followed.spans() == [(0, count, False), (count, count, True)]
-    raw.run("UPDATE phono_recording SET title = 'x'")
+    for change in ("title = 'x'", "state = state, chunk_count = chunk_count"):
+        raw.run(f"UPDATE phono_recording SET {change}")
     assert followed.catch_up() == 0
 
 
@@ -181,18 +184,41 @@ def test_pushed_recordings(archive: Archive, migrated_sqlite_url: str, tmp_path:
 
 def test_many_recordings_are_paged(archive: Archive, raw: Raw) -> None:
     """Recordings that share a place, as after an upgrade, come all, once each, however many they are."""
+    add_many_at_once(raw)
+    ids = [part.recording.id for part in there(archive)]
+    assert len(set(ids)) == len(ids) == 1000
+    met: list[UUID] = []
+    parts = archive.follow(after=START, idle_seconds=0)
+    for part in parts:
+        met.append(part.recording.id)
+        if len(met) == 450:
+            break
+    parts.close()
+    assert met + [part.recording.id for part in there(archive, part.position)] == ids
+
+
+def add_many_at_once(raw: Raw) -> None:
+    """Adds a thousand recordings that share a place."""
     add_many(raw, 1000)
     place = 1 if raw.is_sqlite else raw.value("SELECT pg_current_xact_id()::text::bigint")
     raw.run("DELETE FROM phono_commit")
     raw.run("INSERT INTO phono_commit (recording_id, place) SELECT id, ? FROM phono_recording", place)
-    ids = [part.recording.id for part in there(archive, part_seconds=60)]
-    assert len(set(ids)) == len(ids) == 1000
-    position = ""
-    met: list[UUID] = []
-    for part in archive.follow(after=START, idle_seconds=0):
-        met.append(part.recording.id)
-        if len(met) == 450:
-            position = part.position
-            break
-    met += [part.recording.id for part in there(archive, position)]
-    assert met == ids
+    raw.run("ANALYZE")
+
+
+def test_an_index_finds_what_is_new(archive: Archive, raw: Raw, program: Program) -> None:
+    """However much is old, a look reads what is new by an index, in its order; likewise who begins now."""
+    add_many_at_once(raw)
+    position = Position.parse(archive.position())
+    with archive.one_moment() as session:
+        page = next_recordings(session, replace(position, until=position.seen))
+    open_, interrupted = (unfinished_in(state) for state in ("recording", "interrupted"))
+    plans = [
+        program.plan(str(one.compile(dialect=archive.engine.dialect, compile_kwargs={"literal_binds": True})))
+        for one in (page, open_, interrupted)
+    ]
+    assert "ix_phono_commit_place_recording_id" in plans[0]
+    assert "sort" not in plans[0].lower()
+    assert "b-tree" not in plans[0].lower()
+    assert "ix_phono_recording_open" in plans[1]
+    assert "ix_phono_recording_interrupted" in plans[2]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -185,6 +185,12 @@ def _parts(stored: StoredChunks, position: Position, behind: Position, part_seco
 
 def _page(session: Session, position: Position) -> list[tuple[int, Recording]]:
     """Return the recordings that come next in a batch, with their places."""
+    rows = session.execute(next_recordings(session, position)).mappings()
+    return [(row["place"], to_recording(row)) for row in rows]
+
+
+def next_recordings(session: Session, position: Position) -> sa.Select[*tuple[Any, ...]]:
+    """Return the statement that gives the recordings that come next in a batch, each with its ``place``."""
     behind = sa.tuple_(CommitRow.place, CommitRow.recording_id) > sa.tuple_(
         sa.literal(position.place, CommitRow.place.type),
         sa.literal(position.recording_id, CommitRow.recording_id.type),
@@ -198,7 +204,7 @@ def _page(session: Session, position: Position) -> list[tuple[int, Recording]]:
     )
     if position.source is not None:
         statement = statement.where(RecordingRow.source == position.source)
-    return [(row["place"], to_recording(row)) for row in session.execute(statement).mappings()]
+    return statement
 
 
 def _beginning(session: Session, source: str | None, after: str) -> Position:
@@ -235,13 +241,18 @@ def _unfinished(session: Session, source: str | None) -> dict[UUID, int]:
     """Return how many frames the recordings have of which more may come."""
     frames: dict[UUID, int] = {}
     for state in (State.RECORDING, State.INTERRUPTED):
-        # As a literal: a partial index is used only where its condition can be seen.
-        in_state = RecordingRow.state == sa.bindparam(None, str(state), literal_execute=True)
-        statement = select(RecordingRow.id, RecordingRow.frame_count).where(in_state)
+        statement = unfinished_in(state)
         if source is not None:
             statement = statement.where(RecordingRow.source == source)
         frames.update((row.id, row.frame_count) for row in session.execute(statement))
     return frames
+
+
+def unfinished_in(state: str) -> sa.Select[*tuple[Any, ...]]:
+    """Return the statement that gives the recordings in a state, and their frames."""
+    # As a literal: a partial index is used only where its condition can be seen.
+    in_state = RecordingRow.state == sa.bindparam(None, str(state), literal_execute=True)
+    return select(RecordingRow.id, RecordingRow.frame_count).where(in_state)
 
 
 def _still_there(session: Session, unfinished: Mapping[UUID, int]) -> dict[UUID, int]:

@@ -101,6 +101,13 @@ class RecordingRow(Base):
             sqlite_where=text("state = 'recording'"),
             postgresql_where=text("state = 'recording'"),
         ),
+        # The few that may go on after all, for whoever follows the archive.
+        Index(
+            "ix_phono_recording_interrupted",
+            "started_at",
+            sqlite_where=text("state = 'interrupted'"),
+            postgresql_where=text("state = 'interrupted'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(
@@ -322,7 +329,7 @@ class CommitRow(Base):
     """
 
     __tablename__ = "phono_commit"
-    __table_args__ = (Index(None, "place"),)
+    __table_args__ = (Index(None, "place", "recording_id"),)
 
     recording_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, comment="the recording")
     place: Mapped[int] = mapped_column(
