@@ -9,6 +9,7 @@ from alembic import context
 
 from phonobase.store.engine import WRITES, create_engine
 from phonobase.store.models import Base
+from phonobase.store.rebuilding import foreign_keys_unchecked, rebuilding
 from phonobase.store.schema import PREFIX, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run(connection: Connection) -> None:
         compare_type=True,
         compare_server_default=True,
     )
-    with context.begin_transaction():
+    with rebuilding(connection), context.begin_transaction():
         context.run_migrations()
 
 
@@ -60,5 +61,9 @@ elif (handed_over := context.config.attributes.get("connection")) is not None:
     run(handed_over)
 else:
     engine = create_engine(os.environ.get("PHONOBASE_DB", "sqlite:///phonobase.db"))
-    with engine.connect().execution_options(**{WRITES: True}) as own, own.begin():
+    with (
+        engine.connect().execution_options(**{WRITES: True}) as own,
+        foreign_keys_unchecked(own),
+        own.begin(),
+    ):
         run(own)

@@ -18,6 +18,7 @@ from phonobase.errors import SchemaError
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
 from phonobase.store.models import Base
+from tests.store.definitions import definitions
 from tests.store.judge import Program, Raw, random_pcm
 
 if TYPE_CHECKING:
@@ -187,16 +188,6 @@ def test_a_host_on_sqlalchemys_own_sqlite_engine(sqlite_url: str) -> None:
     engine.dispose()
 
 
-def test_up_down_and_up_again(empty_url: str, empty: Engine) -> None:
-    """Every revision can be taken back, leaving nothing, and applied again."""
-    schema.upgrade(empty)
-    first = _definitions(empty_url)
-    _take_back_all(empty)
-    assert _definitions(empty_url) == []
-    schema.upgrade(empty)
-    assert _definitions(empty_url) == first
-
-
 def test_an_archive_with_sound_survives_every_revision(archive_url: str) -> None:
     """Taken back to the first revision and brought up again, no row of what is in it is lost or changed."""
     with Archive(archive_url) as archive:
@@ -315,7 +306,7 @@ def test_the_sql_makes_the_same_tables(empty_url: str, empty: Engine) -> None:
     """The script for people who run it themselves makes what `upgrade` makes."""
     dialect = empty.dialect.name
     Program(empty_url).run_script(schema.sql(dialect))
-    by_hand = _definitions(empty_url)
+    by_hand = definitions(empty_url)
     with Archive(empty_url) as archive:
         recording = archive.add(random_pcm(800, 1, "int16"), 8000)
         assert archive.verify(recording.id).ok
@@ -324,7 +315,7 @@ def test_the_sql_makes_the_same_tables(empty_url: str, empty: Engine) -> None:
             connection.exec_driver_sql(f"DELETE FROM {table}")
     _take_back_all(empty)
     schema.upgrade(empty)
-    assert _definitions(empty_url) == by_hand
+    assert definitions(empty_url) == by_hand
 
 
 def test_audio_is_stored_uncompressed(migrated_postgres_url: str) -> None:
@@ -415,35 +406,6 @@ def _dropped(connection: sa.Connection, host: sa.MetaData, include_name: Any) ->
     upgrade = produce_migrations(context, host).upgrade_ops
     assert upgrade is not None
     return {op.table_name for op in upgrade.ops if isinstance(op, ops.DropTableOp)}
-
-
-def _definitions(url: str) -> list[str]:
-    """Returns all that the database says of its tables, views and functions, by its own program."""
-    program = Program(url)
-    if program.is_sqlite:
-        found = program.lines("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
-        return [" ".join(line.split()) for line in found]
-    return [
-        *program.lines(
-            "SELECT table_name, column_name, data_type, is_nullable, column_default"
-            " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position"
-        ),
-        *program.lines(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE connamespace = 'public'::regnamespace ORDER BY 1"
-        ),
-        *program.lines("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"),
-        *program.lines(
-            "SELECT pg_get_functiondef(oid) FROM pg_proc"
-            " WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
-        ),
-        *program.lines("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"),
-        *program.lines("SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1"),
-        *program.lines(
-            "SELECT attrelid::regclass::text, attname, attstorage, col_description(attrelid, attnum)"
-            " FROM pg_attribute WHERE attrelid::regclass::text LIKE 'phono%' AND attnum > 0 ORDER BY 1, 2"
-        ),
-    ]
 
 
 def test_the_program_needs_the_newest_revision() -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from phonobase.errors import SchemaError
 from phonobase.store.engine import WRITES, plain_errors, shown
+from phonobase.store.rebuilding import foreign_keys_unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -46,11 +47,14 @@ def upgrade(bind: Engine | Connection) -> None:
 
     Raises:
         SchemaError: The tables were made by a newer phonobase.
+        StoreError: A revision makes a table of SQLite anew, which it cannot in a transaction that checks
+            foreign keys: pass an engine, or begin with ``PRAGMA foreign_keys = OFF``.
     """
     with plain_errors(bind):
         if isinstance(bind, Engine):
             with (
                 bind.connect().execution_options(**{WRITES: True}) as connection,
+                foreign_keys_unchecked(connection),
                 connection.begin(),
             ):
                 _upgrade(connection)
