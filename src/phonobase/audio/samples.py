@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import soundfile
 
@@ -28,19 +28,9 @@ def samples(path: Path, sample_format: SampleFormat) -> Iterator[Frames]:
         InvalidAudio: It is no sound, or does not decode.
     """
     try:
-        with _Forward(path) as file:
+        with soundfile.SoundFile(path) as file:
             step = max(1, _SAMPLES // file.channels)
             while len(frames := file.read(step, dtype=sample_format.dtype.name, always_2d=True)):
                 yield frames
     except soundfile.SoundFileError as error:
         raise InvalidAudio(f"{path} does not decode: {error}") from error
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that soundfile does not wind, after every read, to where it already is."""
-
-    def seekable(self) -> bool:
-        return False
-
-    def __enter__(self) -> Any:  # noqa: ANN401 - soundfile has no types
-        return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -37,7 +38,7 @@ def check_manifest(manifest: Manifest) -> None:
         _check_account(manifest)
     except ProofFailed:
         raise
-    except (PhonobaseError, ValueError, IndexError, OverflowError) as error:
+    except (PhonobaseError, ValueError, IndexError, OverflowError, struct.error) as error:
         raise ProofFailed(f"the manifest says what cannot be: {error}") from error
 
 

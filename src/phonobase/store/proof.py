@@ -52,6 +52,8 @@ def prove(path: Path, manifest: Manifest, on_bytes: Callable[[int], None] = lamb
                 _check_copies(path, entry, part, first_frame)
     except OSError as error:
         raise ProofFailed(f"{path} cannot be read: {error.strerror}; name the exported file") from error
+    except (ValueError, OverflowError) as error:
+        raise ProofFailed(f"the manifest says what cannot be of {path}: {error}") from error
     return entry
 
 
