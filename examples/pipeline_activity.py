@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from phonobase import Archive, RecordingRepository
+from phonobase import Archive, Part, RecordingRepository
 from phonobase.audio.labels import webvtt
 from phonobase.errors import CorruptRecording, RecordingNotFound
 from phonobase.pcm import Frames, SampleFormat, convert
-from phonobase.store.follow import Part
 from phonobase.store.labels import labels_of
 from phonobase.store.take import Take
 

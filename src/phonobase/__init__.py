@@ -8,8 +8,10 @@ from __future__ import annotations
 from phonobase.capture.seed import record_audio_to_bytes
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
+from phonobase.store.annotations import Annotation
 from phonobase.store.archive import Archive
 from phonobase.store.coverage import Coverage, Gap
+from phonobase.store.follow import Part
 from phonobase.store.found import Recordings
 from phonobase.store.joining import session_on
 from phonobase.store.query import Conditions, Level, Query
@@ -17,6 +19,7 @@ from phonobase.store.recording import Details, Recording, State
 from phonobase.store.repository import RecordingRepository
 
 __all__ = [
+    "Annotation",
     "Archive",
     "AudioFormat",
     "Conditions",
@@ -24,6 +27,7 @@ __all__ = [
     "Details",
     "Gap",
     "Level",
+    "Part",
     "PhonobaseError",
     "Query",
     "Recording",

@@ -7,6 +7,7 @@ import random
 import statistics
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +27,6 @@ from tests.store.judge import Program, Raw, random_pcm, wait_until
 from tests.store.storm import Storm
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from phonobase.store.follow import Part
     from tests.support.postgres import PostgresServer
 
@@ -160,6 +159,26 @@ def test_a_database_that_goes_away(own_postgres: PostgresServer) -> None:
         made.append(archive.add(PCM, RATE))
         followed.catch_up()
         followed.assert_whole(*(one.id for one in made))
+
+
+def test_a_replica(own_postgres: PostgresServer) -> None:
+    """A server in recovery cannot tell what is still under way, so it is not followed; it reads as ever."""
+    own_postgres.create_database("copied")
+    url = own_postgres.url("copied")
+    engine = sa.create_engine(url)
+    schema.upgrade(engine)
+    with Archive(engine) as archive:
+        made = archive.add(PCM, RATE)
+        data = Path(Program(url).value("SHOW data_directory"))
+        engine.dispose()
+        own_postgres.stop()
+        (data / "standby.signal").touch()
+        own_postgres.start()
+        assert archive.read(made.id).tobytes() == PCM
+        for look in (archive.follow, archive.position):
+            with pytest.raises(StoreError, match="replica"):
+                look()
+    engine.dispose()
 
 
 def test_nothing_is_left_behind(migrated_postgres_url: str) -> None:

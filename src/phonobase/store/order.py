@@ -31,7 +31,7 @@ class Order(Protocol):
         """Return which database it is, so that no moment of another one is taken for one of its own.
 
         Raises:
-            StoreError: Its places are those of another server.
+            StoreError: Its places are those of another server, or it does not know its moments.
         """
 
     def now(self, session: Session) -> str:
@@ -68,6 +68,12 @@ class _Snapshots:
     nothing = "1:1:"
 
     def archive(self, session: Session) -> str:
+        if session.execute(sa.text("SELECT pg_is_in_recovery()")).scalar_one():
+            # Its snapshots name no transactions, and it passes no notices on.
+            raise StoreError(
+                "this database is a replica, and does not say which transactions are still under way; "
+                "follow the server that it is a replica of"
+            )
         statement = sa.text(
             "SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database"
             " WHERE datname = current_database()"
