@@ -108,6 +108,41 @@ def test_an_installed_phonobase_works_without_the_tree(installed: Path, tmp_path
     assert recorded.stdout.strip() == found
 
 
+def test_an_installed_phonobase_upgrades_without_the_tree(installed: Path, tmp_path: Path) -> None:
+    """The wheel alone brings an archive of the first revision up to its own, and finds all of it right."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    Program(url).run_script((ROOT / "tests/store/frozen/phonobase_0001.sqlite.sql").read_text())
+    program = ["-c", "from phonobase.cli import main; main()", "--db", url]
+    for command in (["db", "upgrade"], ["db", "check"], ["recover"], ["verify"]):
+        _run(installed, *program, *command, cwd=tmp_path)
+    newest = max(path.stem for path in (ROOT / "migrations/versions").glob("phonobase_*.py"))
+    assert Program(url).value("SELECT version_num FROM phono_alembic_version") == newest
+    assert Program(url).value("SELECT count(*) FROM phono_clips WHERE state <> 'recording'") == "3"
+
+
+_HOST = """
+import phonobase
+reveal_type(phonobase.Archive("sqlite:///a.db").find(source="desk")[0].started_at)
+phonobase.Archive("sqlite:///a.db").find(sauce="desk")
+"""
+
+
+def test_a_hosts_types_are_checked_against_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """The types of the installed package reach mypy: what a call gives, and what it does not take."""
+    (tmp_path / "host.py").write_text(_HOST)
+    python = Path(sysconfig.get_path("scripts", "venv", {"base": str(installed)})) / "python"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--python-executable", python, "--follow-imports=silent", "host.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'Revealed type is "datetime.datetime"' in done.stdout
+    assert 'Unexpected keyword argument "sauce" for "find" of "Archive"' in done.stdout
+    assert "import-untyped" not in done.stdout
+
+
 def test_the_program_is_named_phonobase(wheel: Path) -> None:
     """Installing the wheel makes the program `phonobase`."""
     archive = zipfile.ZipFile(wheel)
