@@ -13,9 +13,9 @@ from phonobase.store.cut import GapPolicy, cut
 from phonobase.store.database import Database
 from phonobase.store.draft import CHUNK_SECONDS
 from phonobase.store.file import open_file
-from phonobase.store.follow import PART_SECONDS, Part, follow, position_now
-from phonobase.store.position import NOW
+from phonobase.store.follow import PART_SECONDS, follow, position_now
 from phonobase.store.found import walk
+from phonobase.store.position import NOW
 from phonobase.store.query import query_of
 from phonobase.store.recording import (
     Details,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.cut import Cut
+    from phonobase.store.follow import Part
     from phonobase.store.editing import Changes
     from phonobase.store.found import Recordings
     from phonobase.store.query import Conditions, Query
