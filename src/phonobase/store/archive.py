@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from phonobase.store.annotations import Annotation, AnnotationConditions
     from phonobase.store.coverage import Coverage, Gap
     from phonobase.store.cut import Cut
-    from phonobase.store.follow import Part
     from phonobase.store.editing import Changes
+    from phonobase.store.follow import Part
     from phonobase.store.found import Recordings
     from phonobase.store.query import Conditions, Query
     from phonobase.store.take import Take
