@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -178,9 +177,8 @@ def test_a_manifest_proves_files_without_the_archive(desk_on_both: Program) -> N
         "1 file is what was exported of desk, 2026-03-01T14:00:03.000000+00:00 to "
         "2026-03-01T14:00:11.000000+00:00, 1 gap listed\n"
     )
-    sha256 = hashlib.sha256((desk.folder / "cut.flac").read_bytes()).hexdigest()
     proved = elsewhere("verify", "cut.flac", "--manifest", "cut.flac.manifest.json", "--json").ok().json
-    assert proved == [{"path": "cut.flac", "ok": True, "sha256": sha256}]
+    assert proved == [{"path": "cut.flac", "ok": True, "fault": None}]
 
     samples = frames_of(flac_pcm(desk.folder / "cut.flac"), 1, "int16").copy()
     samples[7] ^= 1
@@ -206,7 +204,9 @@ def test_several_files_have_one_manifest(desk: Program, folder: Path) -> None:
     assert len(files) == 2
     assert said.text == f"ok   {files[1]}  48000 frames"
     (folder / files[0]).rename(folder / "renamed.flac")
-    desk("verify", "renamed.flac", "--manifest", manifest).refused("names no renamed.flac, but", files[0])
+    said = desk("verify", "renamed.flac", files[1], "--manifest", manifest)
+    said.refused("names no renamed.flac, but", files[0])
+    assert said.text == f"ok   {files[1]}  48000 frames"
 
 
 def test_recordings_have_a_manifest_each(desk: Program, folder: Path) -> None:

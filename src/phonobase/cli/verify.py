@@ -44,22 +44,27 @@ def _verify_files(paths: list[Path], manifest_path: Path, *, as_json: bool) -> N
         sizes = sum(path.stat().st_size for path in paths)
     except OSError as error:
         raise ProofFailed(f"{error.filename} cannot be read: {error.strerror}; name a file") from error
-    proved = []
+    proofs: list[dict[str, object]] = []
+    failures: list[ProofFailed] = []
     with progress_bar("verifying", sizes) as done:
         for path in paths:
-            entry = prove(path, manifest, done)
-            proved.append({"path": str(path), "ok": True, "sha256": entry.sha256})
+            try:
+                entry = prove(path, manifest, done)
+            except ProofFailed as error:
+                failures.append(error)
+                proofs.append({"path": str(path), "ok": False, "fault": str(error)})
+                continue
+            proofs.append({"path": str(path), "ok": True, "fault": None})
             if not as_json:
                 click.echo(f"ok   {path}  {counted(entry.frame_count, 'frame')}")
     if as_json:
-        print_json(proved)
-        return
-    lost = f"{counted(len(manifest.gaps), 'gap')} listed" if manifest.gaps else "no gaps"
-    are = "is what was" if len(paths) == 1 else "are what was"
-    note(
-        f"{counted(len(paths), 'file')} {are} exported of {printable(manifest.source)}, {manifest.since} to "
-        f"{manifest.until}, {lost}"
-    )
+        print_json(proofs)
+    if failures:
+        raise ProofFailed("; ".join(map(str, failures)))
+    if not as_json:
+        files = f"{counted(len(paths), 'file')} {'is' if len(paths) == 1 else 'are'} what was exported"
+        lost = f"{counted(len(manifest.gaps), 'gap')} listed" if manifest.gaps else "no gaps"
+        note(f"{files} of {printable(manifest.source)}, {manifest.since} to {manifest.until}, {lost}")
 
 
 def _verify_recordings(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
