@@ -82,6 +82,9 @@ def test_a_reader_reads_everything(users: dict[str, str], migrated_postgres_url:
             assert seen.read(recording.id).tobytes() == pcm
             assert seen.verify(recording.id).ok
             assert seen.gaps() == archive.gaps()
+            (part,) = seen.follow(after="start", idle_seconds=0)
+            assert part.recording == recording
+            assert seen.annotations() == archive.annotations()
             assert seen.coverage("desk", BEGAN, BEGAN + timedelta(days=1)).heard_us == 3_000_000
     reader = Program(users["reader"])
     for view in roles.VIEWS:
