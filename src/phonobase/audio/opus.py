@@ -28,6 +28,9 @@ MAX_CHANNELS = 5
 _BITS_PER_SECOND = 48_000
 """A channel's; speech is transparent at half of it."""
 
+_STEP = 1 << 16
+"""Frames that are encoded at once."""
+
 _LEAST, _MOST = 6_000, 256_000
 """A channel's bits a second at the ends of libsndfile's scale of compression."""
 
@@ -78,10 +81,12 @@ class OpusEncoder:
 
     def write(self, frames: Frames) -> bytes:
         """Encode frames and return the bytes that they complete."""
-        floats = convert(frames, self._format.sample_format, SampleFormat.FLOAT32)
-        if self._resampler is not None:
-            floats = self._resampler.resample_chunk(floats)
-        self._file.write(floats)
+        for start in range(0, len(frames), _STEP):  # as floats they take several times the room
+            piece = frames[start : start + _STEP]
+            floats = convert(piece, self._format.sample_format, SampleFormat.FLOAT32)
+            if self._resampler is not None:
+                floats = self._resampler.resample_chunk(floats)
+            self._file.write(floats)
         return self._sink.take()
 
     def finish(self) -> bytes:
