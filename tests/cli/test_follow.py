@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -49,19 +48,18 @@ def test_what_is_there(phonobase_on_both: Program) -> None:
         assert phonobase_on_both("follow", "--idle", "0").ok().out == b""
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_ended_anywhere(phonobase_on_both: Program, end: signal.Signals) -> None:
-    """Whoever ends it, and goes on from the last line that came out, has every frame once."""
+def test_killed_anywhere(phonobase_on_both: Program) -> None:
+    """Whoever kills it, and goes on from the last line that came out, has every frame once."""
     followed: list[dict[str, Any]] = []
     with Archive(phonobase_on_both.url) as archive:
         made = [add(archive, 2) for _ in range(4)]
         position = "start"
-        for count in (3, 2, 4):
+        for count in (3, 4):
             follow = ("follow", "--after", position, "--part", "0.3")
             with phonobase_on_both.start(*follow, stdout=subprocess.PIPE) as process:
                 assert process.stdout is not None
                 lines = [process.stdout.readline() for _ in range(count)]
-                os.kill(process.pid, end)
+                process.kill()
                 process.communicate(timeout=60)
             followed += _lines(b"".join(lines))
             position = followed[-1]["position"]
@@ -95,7 +93,7 @@ def test_the_sound_into_a_pipe(phonobase_on_both: Program) -> None:
 
 def test_live(phonobase_on_both: Program) -> None:
     """What a recorder hears comes out of another process while it is recorded, to the last frame."""
-    record = ("record", "--source", "desk", "--input", "tone", "--duration", "3", "--chunk", "0.5")
+    record = ("record", "--source", "desk", "--input", "tone", "--duration", "2", "--chunk", "0.4")
     follow = ("follow", "--source", "desk", "--after", "start", "--idle", "20")
     with (
         phonobase_on_both.start(*record, stdout=subprocess.PIPE) as recorder,

@@ -40,7 +40,7 @@ def test_a_storm(archive: Archive, archive_url: str, tmp_path: Path) -> None:
     """
     rnd, followers = random.Random(7), {source: Followed(archive, source=source) for source in (None, "0-1")}
     begun = 0
-    with Storm(archive_url, tmp_path, seconds=3) as storm:
+    with Storm(archive_url, tmp_path, seconds=2) as storm:
         while not storm.is_over:
             for followed in followers.values():
                 followed.catch_up(at_most=rnd.randrange(1, 20), part_seconds=rnd.choice([0.3, 1, 60]))
