@@ -92,6 +92,25 @@ def test_an_archive_of_an_older_phonobase_is_brought_up_to_date(
     _look_into(empty, revision)
 
 
+def test_what_was_built_on_a_view_outlives_an_upgrade(postgres_url: str) -> None:
+    """A host's view on one of ours, and the rights that were given on ours, are there afterwards."""
+    program = Program(postgres_url)
+    program.run_script((FROZEN / "phonobase_0002.postgresql.sql").read_text())
+    program.run_script(
+        "CREATE VIEW calls AS SELECT external_id, seconds FROM phono_clips WHERE external_id IS NOT NULL;"
+        "CREATE VIEW days AS SELECT day, lost_by_cause FROM phono_coverage;"
+        "GRANT SELECT ON phono_coverage TO PUBLIC"
+    )
+    engine = create_engine(postgres_url)
+
+    schema.upgrade(engine)
+
+    engine.dispose()
+    assert program.lines("SELECT * FROM calls") == ["order-4711|3.5"]
+    assert len(program.lines("SELECT * FROM days")) > 40
+    assert program.value("SELECT has_table_privilege('public', 'phono_coverage', 'SELECT')") == "t"
+
+
 def _look_into(engine: Engine, revision: str) -> None:
     """Reads what a frozen archive is known to hold, closes what was left open, and records on."""
     tone = (8000 * np.sin(np.arange(24_000) * 0.02)).astype("<i2")

@@ -170,6 +170,7 @@ def test_a_recorder_pushes_its_spool(users: dict[str, str], sqlite_url: str) -> 
         assert archive.get(closed.id).state == "complete"
         assert archive.verify(closed.id).ok
         assert archive.gaps() == spool.gaps()
+        assert archive.annotations(closed.id) == spool.annotations(closed.id)
 
 
 @pytest.mark.parametrize(
