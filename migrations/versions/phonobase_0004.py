@@ -149,6 +149,21 @@ lot AS (
 )
 """
 
+_ACCOUNT_POSTGRESQL = _ACCOUNT.format(
+    greatest="greatest",
+    since="p.since",
+    until="p.until",
+    us="(extract(epoch FROM sum(length)) * 1000000)::bigint::double precision",
+    is_long="length > interval '0'",
+)
+_ACCOUNT_SQLITE = _ACCOUNT.format(
+    greatest="max",
+    since=f"(SELECT {_US_SQLITE.format('since')} FROM part)",
+    until=f"(SELECT {_US_SQLITE.format('until')} FROM part)",
+    us="sum(length)",
+    is_long="length > 0",
+)
+
 # Short gaps are found by their beginning, the day before included; those that began earlier by an index that
 # holds only gaps longer than a day. So a day costs the same however long the archive. To compare source and
 # time together, and not the one for being equal, leaves one index in question: PostgreSQL cannot know here
@@ -222,15 +237,7 @@ CROSS JOIN LATERAL (
         FROM reaching AS g
         WINDOW begun AS (ORDER BY g.started_at, g.id)
     ),
-    {
-    _ACCOUNT.format(
-        greatest="greatest",
-        since="p.since",
-        until="p.until",
-        us="(extract(epoch FROM sum(length)) * 1000000)::bigint::double precision",
-        is_long="length > interval '0'",
-    )
-}
+    {_ACCOUNT_POSTGRESQL}
     SELECT
         coalesce(sum(us) FILTER (WHERE cause IS NULL), 0) AS heard_us,
         coalesce(sum(us) FILTER (WHERE cause IS NOT NULL), 0) AS lost_us,
@@ -315,15 +322,7 @@ CROSS JOIN json_each(json_array((
         WINDOW begun AS (ORDER BY g.started_at, g.id),
             earlier AS (begun ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ),
-    {
-    _ACCOUNT.format(
-        greatest="max",
-        since=f"(SELECT {_US_SQLITE.format('since')} FROM part)",
-        until=f"(SELECT {_US_SQLITE.format('until')} FROM part)",
-        us="sum(length)",
-        is_long="length > 0",
-    )
-}
+    {_ACCOUNT_SQLITE}
     SELECT json_object(
         'heard', coalesce(sum(us) FILTER (WHERE cause IS NULL), 0),
         'lost', coalesce(sum(us) FILTER (WHERE cause IS NOT NULL), 0),
