@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, BinaryIO, Unpack
 
-from phonobase.errors import CorruptRecording, InvalidDetails, RecordingClosed
+from phonobase.errors import InvalidDetails
 from phonobase.pcm import silence
-from phonobase.store import gaps, recover
+from phonobase.store import gaps, left, recover
 from phonobase.store.chunks import BATCH_BYTES, StoredChunks
 from phonobase.store.cut import GapPolicy, cut
 from phonobase.store.database import Database
@@ -20,7 +20,6 @@ from phonobase.store.query import query_of
 from phonobase.store.recording import (
     Details,
     Recording,
-    State,
     audio_format,
     new_recording,
 )
@@ -172,10 +171,7 @@ class Archive(Database):
             RecordingClosed: It is closed, or was continued meanwhile.
             CorruptRecording: Chunks are missing or do not decode.
         """
-        recording = self.get(recording_id)
-        if recording.state is not State.RECORDING:
-            raise RecordingClosed(f"recording {recording.id.hex} is closed already: {recording.state}")
-        return self._close_as_it_was(recording)
+        return left.close_as_stored(self, recording_id)
 
     def recover(
         self,
@@ -200,36 +196,7 @@ class Archive(Database):
             CorruptRecording: Some could not be closed, because chunks are missing or do not decode; all
                 others were.
         """
-        closed, failed = [], []
-        for recording in self.find(source=source, state=State.RECORDING, limit=None):
-            known_dead = certain and not recover.is_half_an_import(recording)
-            live = not known_dead and recover.may_be_live(recording)
-            if on_open is not None:
-                on_open(recording, live)
-            if live:
-                continue
-            try:
-                closed += self._close_what_was_left(recording)
-            except CorruptRecording as error:
-                failed.append(error)
-        if failed:
-            raise failed[0] if len(failed) == 1 else CorruptRecording("; ".join(map(str, failed)))
-        return closed
-
-    def _close_what_was_left(self, recording: Recording) -> list[Recording]:
-        if recover.is_half_an_import(recording):
-            with self.writing() as repository:
-                repository.discard(recording.id)
-            return []
-        try:
-            return [self._close_as_it_was(recording)]
-        except RecordingClosed:  # it went on, or somebody else was faster
-            return []
-
-    def _close_as_it_was(self, recording: Recording) -> Recording:
-        end = recover.closing(self.stored(recording))
-        with self.writing() as repository:
-            return repository.seal(recording, end)
+        return left.recover(self, source, certain=certain, on_open=on_open)
 
     # Reading
 
