@@ -11,12 +11,14 @@ from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.annotations import Annotation
 from phonobase.store.archive import Archive
 from phonobase.store.coverage import Coverage, Gap
+from phonobase.store.cut import Cut, GapPolicy
 from phonobase.store.follow import Part
 from phonobase.store.found import Recordings
 from phonobase.store.joining import session_on
 from phonobase.store.query import Conditions, Level, Query
 from phonobase.store.recording import Details, Recording, State
 from phonobase.store.repository import RecordingRepository
+from phonobase.store.take import Take
 
 __all__ = [
     "Annotation",
@@ -24,8 +26,10 @@ __all__ = [
     "AudioFormat",
     "Conditions",
     "Coverage",
+    "Cut",
     "Details",
     "Gap",
+    "GapPolicy",
     "Level",
     "Part",
     "PhonobaseError",
@@ -35,6 +39,7 @@ __all__ = [
     "Recordings",
     "SampleFormat",
     "State",
+    "Take",
     "record_audio_to_bytes",
     "session_on",
 ]
