@@ -54,7 +54,7 @@ def test_importing_opens_nothing(tmp_path: Path) -> None:
     code = dedent(WATCHED) + dedent("""
         import threading
         import phonobase, phonobase.aio, phonobase.store.schema
-        heavy = {"sounddevice", "alembic", "pyarrow", "pandas", "greenlet", "aiosqlite", "click", "rich"}
+        heavy = {"sounddevice", "alembic", "pyarrow", "pandas", "aiosqlite", "click", "rich"}
         print(opened, sorted(heavy & sys.modules.keys()), threading.active_count())
     """)
     assert _run(code, cwd=tmp_path) == "[] [] 1\n"

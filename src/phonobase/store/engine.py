@@ -204,17 +204,20 @@ def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver would begin transactions late, or not at all
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # only a new file heeds it
-        if not connection.execute("PRAGMA page_count").fetchone()[0]:
-            # So that the file can give back its free pages bit by bit. Only a new file heeds this too, but
-            # asked of one that has it already it would wait for the write lock.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        _switch_to_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        # By a cursor, as any driver has it: it may be SQLAlchemy's around an asynchronous one.
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            cursor.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # only a new file heeds it
+            cursor.execute("PRAGMA page_count")
+            if not cursor.fetchone()[0]:
+                # So that the file can give back its free pages bit by bit. Only a new file heeds this too,
+                # but asked of one that has it already it would wait for the write lock.
+                cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            _switch_to_wal(cursor)
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -222,12 +225,12 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
     """Switch to write-ahead logging, waiting for others who do the same: SQLite does not wait here."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            cursor.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             if not busy or time.monotonic() > deadline:
