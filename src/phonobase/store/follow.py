@@ -38,6 +38,7 @@ _LOOK_EVERY_S = 2.0
 
 _RECORDINGS_AT_ONCE = 200
 _IDS_AT_ONCE = 500
+_HIGHEST_ID = UUID(int=2**128 - 1)
 _RECORDING = cast("sa.Table", RecordingRow.__table__)
 
 
@@ -191,14 +192,16 @@ def _page(session: Session, position: Position) -> list[tuple[int, Recording]]:
 
 def next_recordings(session: Session, position: Position) -> sa.Select[*tuple[Any, ...]]:
     """Return the statement that gives the recordings that come next in a batch, each with its ``place``."""
+    order = order_of(session)
+    # One lower bound: of two SQLite takes the wrong one, and reads from the batch's beginning for every page.
+    place, last_id = max((position.place, position.recording_id), (order.old(position.seen), _HIGHEST_ID))
     behind = sa.tuple_(CommitRow.place, CommitRow.recording_id) > sa.tuple_(
-        sa.literal(position.place, CommitRow.place.type),
-        sa.literal(position.recording_id, CommitRow.recording_id.type),
+        sa.literal(place, CommitRow.place.type), sa.literal(last_id, CommitRow.recording_id.type)
     )
     statement = (
         select(*_RECORDING.columns, CommitRow.place)
         .join(CommitRow, CommitRow.recording_id == RecordingRow.id)
-        .where(order_of(session).is_new(position.seen, position.until), behind)
+        .where(order.is_new(position.seen, position.until), behind)
         .order_by(CommitRow.place, CommitRow.recording_id)
         .limit(_RECORDINGS_AT_ONCE)
     )

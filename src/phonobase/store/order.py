@@ -38,7 +38,10 @@ class Order(Protocol):
         """Return the moment that a session sees."""
 
     def is_new(self, seen: str, until: str) -> sa.ColumnElement[bool]:
-        """Return the condition that a place was not there at one moment, and was at a later one."""
+        """Return the condition that a place above ``old`` was not there at one moment, but at a later one."""
+
+    def old(self, moment: str) -> int:
+        """Return a place up to which all were there at a moment."""
 
     def height(self, moment: str) -> int:
         """Return a number that a later moment has no smaller of."""
@@ -56,7 +59,11 @@ class _Numbers:
         return str(session.scalar(_HIGHEST))
 
     def is_new(self, seen: str, until: str) -> sa.ColumnElement[bool]:
-        return (CommitRow.place > int(seen)) & (CommitRow.place <= int(until))
+        del seen  # all that is above it is new
+        return CommitRow.place <= int(until)
+
+    def old(self, moment: str) -> int:
+        return int(moment)
 
     def height(self, moment: str) -> int:
         return int(moment)
@@ -92,10 +99,11 @@ class _Snapshots:
         return moment
 
     def is_new(self, seen: str, until: str) -> sa.ColumnElement[bool]:
-        lowest = int(seen.partition(":")[0])
-        # The range is what the index finds; the rest is looked at row by row.
-        in_range = (CommitRow.place >= lowest) & (CommitRow.place < self.height(until))
-        return in_range & ~_visible(seen) & _visible(until)
+        # The bound is for the index; the rest is looked at row by row.
+        return (CommitRow.place < self.height(until)) & ~_visible(seen) & _visible(until)
+
+    def old(self, moment: str) -> int:
+        return int(moment.partition(":")[0]) - 1
 
     def height(self, moment: str) -> int:
         return int(moment.split(":")[1])
