@@ -141,6 +141,7 @@ def test_a_recorder_records(users: dict[str, str]) -> None:
         archive.add_gap("door", BEGAN, BEGAN + timedelta(hours=1), "paused")
         left = archive.writer(8000, source="desk", chunk_seconds=0.5)
         left.write(frames_of(pcm, 1, "int16"))
+        wait_until(lambda: left.frames_committed > 10_000)
         left.abandon()
         closed = archive.close_as_stored(left.id)
 
@@ -207,6 +208,7 @@ def test_a_recorder_changes_and_deletes_nothing(
         archive.add(pcm.tobytes(), 8000, source="desk")
         left = archive.writer(8000, source="desk", chunk_seconds=0.5)
         left.write(pcm)
+        wait_until(lambda: left.frames_committed > 10_000)
         left.abandon()
     before = _content(owner)
 
