@@ -5,6 +5,7 @@ Every second of sound is there, provably unaltered, or listed as a gap with its 
 
 from __future__ import annotations
 
+from phonobase.audio.kinds import Kind
 from phonobase.capture.seed import record_audio_to_bytes
 from phonobase.errors import PhonobaseError
 from phonobase.pcm import AudioFormat, SampleFormat
@@ -12,6 +13,7 @@ from phonobase.store.annotations import Annotation
 from phonobase.store.archive import Archive
 from phonobase.store.coverage import Coverage, Gap
 from phonobase.store.cut import Cut, GapPolicy
+from phonobase.store.export import write_take
 from phonobase.store.follow import Part
 from phonobase.store.found import Recordings
 from phonobase.store.joining import session_on
@@ -30,6 +32,7 @@ __all__ = [
     "Details",
     "Gap",
     "GapPolicy",
+    "Kind",
     "Level",
     "Part",
     "PhonobaseError",
@@ -42,4 +45,5 @@ __all__ = [
     "Take",
     "record_audio_to_bytes",
     "session_on",
+    "write_take",
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from phonobase.store.cut import Cut
     from phonobase.store.take import Take
 
-CUTS = int(400 * float(os.environ.get("TORTURE", "1")))
+CUTS = int(250 * float(os.environ.get("TORTURE", "1")))
 """How many random stretches are cut, for each policy and on each database."""
 
 ROLLOVERS = 5
@@ -54,6 +54,14 @@ def test_a_cut_is_what_was_heard(shared_archive: Archive, heard: list[Heard], po
         # At 11,025 Hz a rollover is at no whole microsecond, which a cut takes for no gap.
         assert 0 <= accounted.pop("unrecorded", 0) <= ROLLOVERS
         assert not any(accounted.values())
+
+
+def test_the_sound_of_a_cut_is_that_of_its_takes(shared_archive: Archive, heard: list[Heard]) -> None:
+    """Whoever asks for the sound of a cut as a whole is told what to ask for."""
+    cut = shared_archive.cut(SOURCE, START, START + SECOND)
+    with pytest.raises(TypeError, match=r"takes a Take, not a Cut; give it one of cut\.takes"):
+        next(shared_archive.sound(cut))  # type: ignore[arg-type]
+    assert heard
 
 
 def test_a_cut_with_a_gap_may_be_refused(shared_archive: Archive, heard: list[Heard]) -> None:

@@ -24,7 +24,7 @@ from phonobase.store.recording import (
     new_recording,
 )
 from phonobase.store.repository import RecordingRepository
-from phonobase.store.take import Silence
+from phonobase.store.take import Silence, Take
 from phonobase.store.writer import RecordingWriter
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from phonobase.store.follow import Part
     from phonobase.store.found import Recordings
     from phonobase.store.query import Conditions, Query
-    from phonobase.store.take import Take
     from phonobase.store.verify import Verification
 
 
@@ -320,7 +319,10 @@ class Archive(Database):
 
         Raises:
             CorruptRecording: Chunks are missing or do not decode.
+            TypeError: It is no take.
         """
+        if not isinstance(take, Take):
+            raise TypeError(f"sound() takes a Take, not a {type(take).__name__}; give it one of cut.takes")
         for part in take.parts:
             if isinstance(part, Silence):
                 yield from silence(part.frame_count, take.format)
