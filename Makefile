@@ -10,7 +10,7 @@ record: ## record five seconds into phonobase.db and show what was stored
 
 test: ## run every test, with a real PostgreSQL and a real sound server
 	@scripts/setup test
-	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 torture: ## kill what records 200 times, and take the archive away for minutes
 	@scripts/setup test

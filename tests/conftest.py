@@ -19,6 +19,7 @@ from tests.support.pulse import SoundServer
 from tests.support.require import bundled_postgres
 
 TEST_DATABASE_URL = "TEST_DATABASE_URL"
+LONG = ("tests/torture", "tests/recorder", "tests/capture/test_device.py", "tests/cli")
 
 
 def pytest_configure() -> None:
@@ -31,6 +32,11 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Removes the spools that tests have left where they usually are."""
     shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what takes long, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_report_header() -> str:

@@ -268,8 +268,6 @@ def _check(table: Table, settings: InputSettings, source: SourceSettings) -> Non
         Draft(new_recording(audio_format, **source.details), source.chunk_seconds)
     except (AudioError, InvalidDetails) as error:
         raise table.invalid(None, str(error)) from error
-    except RecursionError:
-        raise table.invalid("tags", "these are nested too deeply; write them flat") from None
 
 
 def _joined(before: ServiceInput, found: ServiceInput, table: Table) -> ServiceInput:

@@ -180,6 +180,8 @@ class StoredChunks:
     def runs(self, start: int, stop: int) -> Iterator[list[StoredChunk]]:
         """Yield the consecutive chunks that hold the frames from start to stop, some at a time.
 
+        A list is emptied when the next one is asked for, so that there is never more than one in memory.
+
         Args:
             start: First frame, counted from 0.
             stop: The frame behind the last one; one at least, and no more than the recording has.
@@ -194,6 +196,7 @@ class StoredChunks:
             if not run[0].first_frame <= place < end:
                 break
             yield run
+            run.clear()
             place = end
         if place < stop:
             raise self._missing(last_seq + 1 if place > start else first_seq + 1)

@@ -225,7 +225,9 @@ def json_object(what: str, content: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     try:
         text = json.dumps(dict(content or {}), allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise InvalidDetails(f"{what} are nested too deeply; write them flat") from None
+    except (TypeError, ValueError) as error:
         raise InvalidDetails(f"{what} must be names with JSON values: {error}") from error
     if _UNSTORABLE.search(text) or "\\u0000" in text:
         raise InvalidDetails(f"{what} hold a character that no text may hold; leave it out")
