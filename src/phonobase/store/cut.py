@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST = timedelta(seconds=MAX_SECONDS)
+_FIRST = datetime.min.replace(tzinfo=UTC)
 # Put together once: that takes as long as asking.
 _REACHING = (
     select(*cast("sa.Table", RecordingRow.__table__).columns)
@@ -90,7 +91,8 @@ def cut(session: Session, source: str, since: datetime, until: datetime, gaps: s
     policy = _policy(gaps)
     since, until = with_zone(since).astimezone(UTC), with_zone(until).astimezone(UTC)
     if until <= since:
-        raise InvalidDetails(f"a cut cannot end at {until}, where it begins at {since}; swap the two")
+        advice = "give it a length" if until == since else "swap the two"
+        raise InvalidDetails(f"a cut cannot end at {until}, where it begins at {since}; {advice}")
     recordings = _recordings(session, source, since, until)
     listed = find_gaps(session, source, since, until)
     if not recordings:
@@ -111,7 +113,12 @@ def _policy(name: str) -> GapPolicy:
 
 def _recordings(session: Session, source: str, since: datetime, until: datetime) -> list[Recording]:
     """Return the recordings that reach into a stretch, in the order of their beginning."""
-    values = {"source": source, "longest_before": since - _LONGEST, "since": since, "until": until}
+    values = {
+        "source": source,
+        "longest_before": max(since, _FIRST + _LONGEST) - _LONGEST,
+        "since": since,
+        "until": until,
+    }
     return [to_recording(row) for row in session.execute(_REACHING, values).mappings()]
 
 
@@ -126,11 +133,10 @@ def _cut_of(asked: Cut, recordings: Sequence[Recording], gaps: Sequence[Gap]) ->
         key=lambda gap: gap.started_at,
     )
     if policy is GapPolicy.ERROR and lost:
-        first = lost[0]
+        first, which = lost[0], "the only gap" if len(lost) == 1 else f"the first of {len(lost)} gaps"
         raise GapInCut(
             f"{source} was not heard from {first.started_at.isoformat()} to {first.ended_at.isoformat()} "
-            f"({first.cause}), the first of {len(lost)} gaps; cut with silence in their place, "
-            "or split at them"
+            f"({first.cause}), {which}; cut with silence in its place, or split there"
         )
     takes = _split(source, items) if policy is GapPolicy.SPLIT else _in_place(source, items)
     return replace(asked, takes=tuple(takes), gaps=tuple(lost))
@@ -192,7 +198,7 @@ def _in_place(source: str, items: Sequence[Piece | Hole]) -> list[Take]:
     hole: Hole | None = None
     for item in items:
         if isinstance(item, Hole):
-            hole = item
+            hole = Hole(hole.start_us, item.end_us) if hole else item
             continue
         form = item.sound.recording.format
         if take is not None and take.format != form:

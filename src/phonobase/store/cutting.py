@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 _SECOND_US = 1_000_000
+_ROUNDED_US = 2
+"""By how much two moments differ at the most that were rounded down each, and are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,13 @@ def cut_up(
         if segment is None:
             found.append(Hole(start_us, end_us))
             continue
-        first = segment.frame_at(start_us, early_us=0 if start_us == since_us else _half(segment))
-        end = segment.frame_at(end_us, early_us=0 if end_us == until_us else _half(segment))
+        first = segment.frame_at(start_us, early_us=0 if start_us == since_us else _ROUNDED_US)
+        first = max(first, _frame_from(segment.recording, since_us))
+        end = segment.frame_at(end_us, early_us=0 if end_us == until_us else _ROUNDED_US)
         if first < end:
             found.append(Piece(Sound(segment.recording, first, end - first)))
+        elif since_us < start_us and end_us < until_us:  # too short for a frame of its own to begin in it
+            found.append(Hole(start_us, end_us))
     lost_at = {(gap.recording_id, gap.first_frame) for gap in gaps if _is_unmeasured(gap)}
     return list(_with_breaks(_without_slits(found), lost_at))
 
@@ -95,13 +100,13 @@ def unheard(
     """
     by_id = {recording.id: recording for recording in recordings}
     waiting = deque(_Listed.of(gap, by_id) for gap in gaps)
+    begun: list[_Listed] = []
     for hole in holes:
-        while waiting and waiting[0].end_us <= hole.start_us:
-            waiting.popleft()
+        while waiting and waiting[0].start_us < hole.end_us:
+            begun.append(waiting.popleft())
+        begun = [listed for listed in begun if listed.end_us > hole.start_us]
         place_us = hole.start_us
-        for listed in waiting:
-            if listed.start_us >= hole.end_us:
-                break
+        for listed in begun:
             if listed.end_us <= place_us:
                 continue
             if place_us < listed.start_us:
@@ -188,11 +193,6 @@ class _Listed:
 def _frame_from(recording: Recording, time_us: int) -> int:
     """Return the first frame of a recording that begins at a time or later."""
     return -((to_us(recording.started_at) - time_us) * recording.format.sample_rate // _SECOND_US)
-
-
-def _half(segment: _Segment) -> int:
-    """Return half the length of a frame, in microseconds."""
-    return _SECOND_US // (2 * segment.recording.format.sample_rate)
 
 
 def _segments(recordings: Sequence[Recording], gaps: Sequence[Gap]) -> list[_Segment]:
