@@ -1,7 +1,7 @@
 """DuckDB over an archive: its views as tables, for questions that go through all of them.
 
 It works alike on SQLite and on PostgreSQL, with nothing but the database's own driver: DuckDB gets Arrow.
-Run it with ``python examples/duckdb_questions.py sqlite:///clips.db``.
+It needs ``pip install 'phonobase[arrow]' duckdb``; run it with ``python examples/duckdb_questions.py sqlite:///clips.db``.
 """
 
 import sys
@@ -97,6 +97,8 @@ def _batches(archive: Archive, view: str, schema: pa.Schema) -> Iterator[pa.Reco
 
 def main() -> None:
     """Answer the questions for the archive that the command line names."""
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the address
+        sys.exit("usage: python examples/duckdb_questions.py DATABASE_URL")
     with Archive(sys.argv[1], create=False) as archive, open_in_duckdb(archive) as duck:
         for question, sql in QUESTIONS.items():
             print(question)

@@ -1,13 +1,14 @@
 """A help desk by FastAPI: a ticket and its voice note are stored in one transaction, or not at all.
 
-Run it with ``PHONOBASE_DB=sqlite:///tickets.db uvicorn --factory examples.fastapi_tickets:create_app``.
+It needs ``pip install 'phonobase[async]' fastapi python-multipart uvicorn``; run it with
+``PHONOBASE_DB=sqlite:///tickets.db uvicorn --factory examples.fastapi_tickets:create_app``.
 """
 
 import asyncio
 import contextlib
 import io
+import math
 import os
-import re
 from collections.abc import AsyncGenerator
 from typing import Annotated
 from uuid import UUID
@@ -21,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from examples.byte_range import byte_range
 from phonobase import Recording
 from phonobase.aio import AsyncArchive, AsyncRecordingRepository, create_async_engine
 from phonobase.errors import AudioError
@@ -49,7 +51,7 @@ class TicketOut(BaseModel):
     id: int
     order_number: str
     seconds: float
-    peak_dbfs: float
+    peak_dbfs: float | None
     voice: str
 
 
@@ -138,7 +140,10 @@ async def stream_voice(
     """Stream a voice note, or the part of it that a player asks for."""
     ticket = await _found(session, ticket_id)
     file = await archive.open(ticket.voice)
-    start, stop = _asked(range_, file.size)
+    try:
+        start, stop = byte_range(range_, file.size)
+    except ValueError as error:
+        raise HTTPException(416, str(error), {"Content-Range": f"bytes */{file.size}"}) from error
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(stop - start)}
     if range_ is not None:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
@@ -162,7 +167,7 @@ def _shown(ticket: Ticket, recording: Recording) -> TicketOut:
         id=ticket.id,
         order_number=ticket.order_number,
         seconds=recording.seconds,
-        peak_dbfs=recording.peak_dbfs,
+        peak_dbfs=None if recording.peak_dbfs == -math.inf else recording.peak_dbfs,
         voice=f"/tickets/{ticket.id}/voice",
     )
 
@@ -172,20 +177,7 @@ def _decode(upload: bytes) -> tuple[bytes, int, int]:
     try:
         frames, samplerate = soundfile.read(io.BytesIO(upload), dtype="int16", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise HTTPException(400, f"the voice note cannot be read: {error}") from error
+        raise HTTPException(
+            400, f"the voice note is no sound that can be read: {error.error_string}"
+        ) from error
     return frames.astype("<i2").tobytes(), samplerate, frames.shape[1]
-
-
-def _asked(header: str | None, size: int) -> tuple[int, int]:
-    """Return the first byte that a Range header asks for and the one behind the last, of one range."""
-    if header is None:
-        return 0, size
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
-    if match is None or match[0] == "bytes=-":
-        raise HTTPException(416, "ask for one range of bytes", {"Content-Range": f"bytes */{size}"})
-    first, last = match.groups()
-    start = int(first) if first else max(0, size - int(last))
-    stop = min(int(last) + 1, size) if first and last else size
-    if start >= stop:
-        raise HTTPException(416, "there are no such bytes", {"Content-Range": f"bytes */{size}"})
-    return start, stop

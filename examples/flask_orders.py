@@ -1,7 +1,8 @@
 """A shop by Flask: the call in which an order was placed is found from the order.
 
 The recordings are made by others: by the telephone system, which says what it calls the call, or by a
-recorder that runs at a clerk's desk. Nothing is copied into the shop's tables. Run it with
+recorder that runs at a clerk's desk. Nothing is copied into the shop's tables. It needs
+``pip install phonobase flask``; run it with
 ``PHONOBASE_DB=sqlite:///shop.db flask --app examples.flask_orders run``.
 """
 
@@ -9,12 +10,12 @@ import os
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, abort, current_app, request, send_file
-from sqlalchemy import select
+from sqlalchemy import DateTime, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug import Response
 
 from phonobase import Archive, Recording
-from phonobase.store.columns import UtcDateTime
+from phonobase.store import schema
 from phonobase.store.engine import create_engine
 
 shop = Blueprint("shop", __name__)
@@ -31,7 +32,7 @@ class Order(Base):
 
     number: Mapped[str] = mapped_column(primary_key=True)
     desk: Mapped[str]
-    placed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    placed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     call_id: Mapped[str | None]
 
 
@@ -43,8 +44,9 @@ def create_app(url: str | None = None) -> Flask:
     """
     app = Flask(__name__)
     engine = create_engine(url or os.environ.get("PHONOBASE_DB", "sqlite:///shop.db"))
-    app.extensions["archive"] = Archive(engine)
+    schema.upgrade(engine)
     Base.metadata.create_all(engine)
+    app.extensions["archive"] = Archive(engine)
     app.register_blueprint(shop)
     return app
 
@@ -96,6 +98,8 @@ def _found(number: str) -> tuple[Order, Recording]:
         order = session.scalars(select(Order).where(Order.number == number)).one_or_none()
     if order is None:
         abort(404, f"there is no order {number}")
+    if order.placed_at.tzinfo is None:  # SQLite keeps UTC without saying so
+        order.placed_at = order.placed_at.replace(tzinfo=UTC)
     if order.call_id is not None:
         calls = archive.find(external_id=order.call_id)
     else:

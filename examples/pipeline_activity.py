@@ -2,7 +2,8 @@
 
 The detector is a plain one, of energy; put a recognizer in its place. The pipeline may be ended at any time,
 killed too, and goes on where it was: what it says is the same as if it had never stopped.
-Run it with ``python examples/pipeline_activity.py sqlite:///clips.db activity.position``.
+It needs ``pip install phonobase``; run it with
+``python examples/pipeline_activity.py sqlite:///clips.db activity.position``.
 """
 
 import sys
@@ -52,7 +53,7 @@ def judge(archive: Archive, part: Part) -> None:
     Windows are counted from the recording's first frame, so that it does not matter where parts are cut. What
     was said of these windows before, by a run that could not note it any more, is replaced.
     """
-    window = part.recording.format.sample_rate // WINDOWS_A_SECOND
+    window = max(1, part.recording.format.sample_rate // WINDOWS_A_SECOND)
     begin = part.first_frame // window * window
     end = part.end_frame if part.ends else part.end_frame // window * window
     frames = archive.read(part.recording.id, begin, end)
@@ -126,8 +127,12 @@ def subtitles(archive: Archive, recording_id: str) -> str:
 
 def main() -> None:
     """Annotate the archive that the command line names, until it is ended."""
-    with Archive(sys.argv[1], create=False) as archive:
-        run(archive, Path(sys.argv[2]))
+    match sys.argv[1:]:
+        case [url, notebook]:
+            with Archive(url, create=False) as archive:
+                run(archive, Path(notebook))
+        case _:
+            sys.exit("usage: python examples/pipeline_activity.py DATABASE_URL POSITION_FILE")
 
 
 if __name__ == "__main__":

@@ -95,6 +95,13 @@ def test_the_questions_are_printed(
     assert "billing" in printed
 
 
+def test_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run without a database, it says that it needs one."""
+    monkeypatch.setattr(sys, "argv", ["duckdb_questions.py"])
+    with pytest.raises(SystemExit, match=r"usage: .* DATABASE_URL"):
+        duckdb_questions.main()
+
+
 def test_sounds_are_told_apart(archive_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips in a Parquet file teach what tones and noise sound like; clips never heard are told right."""
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
@@ -118,3 +125,24 @@ def test_sounds_are_told_apart(archive_url: str, tmp_path: Path, monkeypatch: py
         assert (len(known), len(others)) == (24, 24)
         middles = dataset_tones.learn(known, lambda clip: json.loads(clip["tags"])["name"])
         assert [dataset_tones.tell(middles, clip) for clip in others] == [clip["source"] for clip in others]
+
+
+def test_what_is_learnt_is_printed(
+    archive_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run as a program, it says of how many clips the sound tells the source; digital silence is a sound."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    from examples import dataset_tones  # noqa: PLC0415 - it reads the variables when it is loaded
+
+    tone = (8000 * np.sin(np.arange(2 * RATE) * 0.3)).astype("<i2")
+    with Archive(archive_url) as archive:
+        archive.add(tone.tobytes(), RATE, source="tone")
+        archive.add(bytes(2 * RATE), RATE, source="silence")
+    monkeypatch.setattr(sys, "argv", ["dataset_tones.py", archive_url])
+    with np.errstate(all="raise"):
+        dataset_tones.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "6 clips of half a second, from 2 sources: silence, tone",
+        "the sound alone tells the right source of 6 of them",
+    ]

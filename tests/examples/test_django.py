@@ -86,10 +86,14 @@ def _wait_for(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
             return
 
 
+def _wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, frames_of(pcm, 2, "int16"), 8000, format="WAV")
+    return file.getvalue()
+
+
 def _post(client: httpx.Client, subject: str, call: bytes | None = None) -> tuple[int, dict[str, Any]]:
-    wav = io.BytesIO()
-    soundfile.write(wav, frames_of(PCM, 2, "int16"), 8000, format="WAV")
-    files = {"call": ("call.wav", call or wav.getvalue())}
+    files = {"call": ("call.wav", call or _wav(PCM))}
     answer = client.post("/cases", data={"subject": subject}, files=files)
     return answer.status_code, answer.json()
 
@@ -105,13 +109,28 @@ def test_a_case_and_its_call(client: httpx.Client, program: Program, url: str, t
     ]
 
     assert _post(client, "Invoice is wrong")[0] == 409
-    assert _post(client, "Another", b"no sound")[0] == 400
+    assert _post(client, "Another", b"no sound") == (
+        400,
+        {"error": "the call is no sound that can be read: Format not recognised."},
+    )
+    assert _post(client, "Another", _wav(b""))[0] == 400
+    assert _post(client, "x" * 201)[0] == 400
+    nothing = client.post("/cases")
+    assert (nothing.status_code, sorted(nothing.json()["errors"])) == (400, ["call", "subject"])
     assert program.lines(COUNTS) == ["1|2"]
 
     answer = client.get(f"/cases/{case['id']}/call")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/flac")
     (tmp_path / "call.flac").write_bytes(answer.content)
     assert flac_pcm(tmp_path / "call.flac") == PCM
+    whole = answer.content
+    for range_, start, stop in (("0-99", 0, 100), ("90000-", 90_000, None), ("-7", -7, None)):
+        part = client.get(f"/cases/{case['id']}/call", headers={"Range": f"bytes={range_}"})
+        assert (part.status_code, part.content) == (206, whole[start:stop])
+        first = range(len(whole))[start]
+        assert part.headers["content-range"] == f"bytes {first}-{first + len(part.content) - 1}/{len(whole)}"
+    refused = client.get(f"/cases/{case['id']}/call", headers={"Range": "bytes=999999999-"})
+    assert (refused.status_code, refused.headers["content-range"]) == (416, f"bytes */{len(whole)}")
     assert client.get("/cases/99/call").status_code == 404
 
     with Archive(url) as archive:

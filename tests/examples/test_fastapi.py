@@ -59,13 +59,26 @@ def test_a_ticket_and_its_voice_note(client: TestClient, program: Program, tmp_p
     assert client.get("/tickets/2").status_code == client.get("/tickets/2/voice").status_code == 404
 
 
+def test_silence(client: TestClient) -> None:
+    """A voice note of digital silence has no peak."""
+    file = io.BytesIO()
+    soundfile.write(file, frames_of(bytes(16_000), 1, "int16"), 8000, format="WAV")
+    status, ticket = _post(client, voice=file.getvalue())
+    assert (status, ticket["peak_dbfs"], ticket["seconds"]) == (201, None, 1.0)
+    said = client.get("/openapi.json").json()["components"]["schemas"]["TicketOut"]["properties"]
+    assert {kind["type"] for kind in said["peak_dbfs"]["anyOf"]} == {"number", "null"}
+
+
 def test_what_fails_leaves_nothing(client: TestClient, program: Program) -> None:
     """A second ticket for an order is refused, and its voice note is not stored; nor is what is no sound."""
     _post(client)
     counts = "SELECT (SELECT count(*) FROM ticket), (SELECT count(*) FROM phono_audio)"
     before = program.lines(counts)
     assert _post(client) == (409, {"detail": "order A-17 has a ticket already"})
-    assert _post(client, "A-18", b"no sound")[0] == 400
+    assert _post(client, "A-18", b"no sound") == (
+        400,
+        {"detail": "the voice note is no sound that can be read: Format not recognised."},
+    )
     empty = io.BytesIO()
     soundfile.write(empty, frames_of(b"", 1, "int16"), 8000, format="WAV")
     status, answer = _post(client, "A-19", empty.getvalue())

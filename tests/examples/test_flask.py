@@ -34,6 +34,17 @@ def client(archive_url: str) -> Iterator[FlaskClient]:
     app.extensions["archive"].engine.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite_url", "postgres_url"])
+def test_it_makes_its_tables(database: str, request: pytest.FixtureRequest) -> None:
+    """On an empty database the shop makes phonobase's tables and its own, and takes orders."""
+    url = request.getfixturevalue(database)
+    app = create_app(url)
+    _place(app.test_client(), "A-1")
+    app.extensions["archive"].engine.dispose()
+    counts = "SELECT (SELECT count(*) FROM shop_order), (SELECT count(*) FROM phono_recording)"
+    assert Program(url).lines(counts) == ["1|0"]
+
+
 def _place(client: FlaskClient, number: str, call_id: str | None = None) -> None:
     order = {"number": number, "desk": "desk-3", "call_id": call_id}
     assert client.post("/orders", json=order).status_code == 201

@@ -69,6 +69,20 @@ def test_known_sound(archive: Archive, tmp_path: Path) -> None:
     assert {(one.kind, one.author) for one in archive.annotations()} == {("activity", "pipeline_activity 1")}
 
 
+def test_few_samples_a_second(archive: Archive, tmp_path: Path) -> None:
+    """Of sound with fewer samples in a second than windows, each sample is a window."""
+    recording = archive.add((8000).to_bytes(2, "little") * 12, 4)
+    pipeline.run(archive, tmp_path / "position", idle_seconds=0)
+    assert said(archive, recording.id) == [(0, 12)]
+
+
+def test_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run without a database and a notebook, it says that it needs them."""
+    monkeypatch.setattr(sys, "argv", ["pipeline_activity.py"])
+    with pytest.raises(SystemExit, match=r"usage: .* DATABASE_URL POSITION_FILE"):
+        pipeline.main()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_ended_at_any_place(
     archive: Archive, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
