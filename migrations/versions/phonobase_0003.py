@@ -38,6 +38,8 @@ DO $$ BEGIN
         || quote_ident(current_schema()) || ', pg_temp';
 END $$
 """
+# Nobody else puts it on a table of their own: with the definer's rights it would forget a commit.
+_KEEP = "REVOKE EXECUTE ON FUNCTION phono_note_commit() FROM PUBLIC"
 # A statement that leaves all as it was makes nothing new: what is complete would come again.
 _TRIGGERS_POSTGRESQL = (
     """
@@ -134,7 +136,7 @@ def upgrade() -> None:
     )
     if op.get_context().dialect.name == "postgresql":
         place = "pg_current_xact_id()::text::bigint"
-        triggers: tuple[str, ...] = (_NOTE_COMMIT_POSTGRESQL, _PIN, *_TRIGGERS_POSTGRESQL)
+        triggers: tuple[str, ...] = (_NOTE_COMMIT_POSTGRESQL, _PIN, _KEEP, *_TRIGGERS_POSTGRESQL)
     else:
         place, triggers = "1", _TRIGGERS_SQLITE
     op.execute(f"INSERT INTO phono_commit (recording_id, place) SELECT id, {place} FROM phono_recording")

@@ -197,6 +197,29 @@ def test_a_recorder_pushes_its_spool(users: dict[str, str], sqlite_url: str) -> 
         ("TRUNCATE phono_gap", "permission denied"),
         ("INSERT INTO phono_commit VALUES (gen_random_uuid(), 1)", "permission denied"),
         ("ALTER TABLE phono_recording DISABLE TRIGGER phono_moves_on", "must be owner"),
+        (
+            (
+                "CREATE TEMP TABLE t (id uuid, source text); CREATE TRIGGER t AFTER DELETE ON t"
+                " FOR EACH ROW EXECUTE FUNCTION phono_note_commit()"
+            ),
+            "permission denied for function phono_note_commit",
+        ),
+        (
+            (
+                "INSERT INTO phono_chunk SELECT recording_id, 9, 90000, c.frame_count, 900000, c.byte_count,"
+                " captured_at, c.peak_dbfs, c.rms_dbfs, peaks, sha256, chain"
+                " FROM phono_chunk AS c JOIN phono_recording ON id = recording_id"
+                " WHERE state = 'complete' AND seq = 0"
+            ),
+            "is complete, and .* may not add to it",
+        ),
+        (
+            (
+                "INSERT INTO phono_gap SELECT gen_random_uuid(), source, run_id, id, 0, frame_count,"
+                " started_at, ended_at, 'overflow', 'x' FROM phono_recording WHERE state = 'complete'"
+            ),
+            "is complete, and .* may not add to it",
+        ),
     ],
 )
 def test_a_recorder_changes_and_deletes_nothing(
@@ -218,11 +241,42 @@ def test_a_recorder_changes_and_deletes_nothing(
     assert _content(owner) == before
 
 
+def test_a_recorder_puts_no_audio_back(users: dict[str, str], owner: Program) -> None:
+    """Of what a complete recording lacks nothing is made up."""
+    with Archive(users["recorder"]) as archive:
+        archive.add(bytes(1600), 8000)
+    owner.run_script("DELETE FROM phono_audio")
+    with pytest.raises(AssertionError, match=r"is complete, and .* may not add to it"):
+        Program(users["recorder"]).run_script(
+            "INSERT INTO phono_audio SELECT recording_id, seq, 'x' FROM phono_chunk"
+        )
+
+
+def test_a_recorder_does_not_answer_the_guards(users: dict[str, str], owner: Program) -> None:
+    """No function of a recorder's own is asked in place of the server's."""
+    with Archive(users["recorder"]) as archive:
+        archive.add(bytes(1600), 8000)
+    owner.run_script("CREATE SCHEMA lab; GRANT ALL ON SCHEMA lab TO PUBLIC")
+    recorder = Program(users["recorder"])
+    recorder.run_script(
+        "CREATE FUNCTION lab.has_table_privilege(oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+    )
+    with pytest.raises(AssertionError, match="is complete or would get shorter"):
+        recorder.run_script(
+            "SET search_path = lab, pg_catalog, public; UPDATE phono_recording SET drift_ppm = 1"
+        )
+    owner.run_script("DROP SCHEMA lab CASCADE")
+
+
 def test_the_owner_is_not_guarded(migrated_postgres_url: str, owner: Program) -> None:
     """Whoever may update the table may correct what is complete."""
     with Archive(migrated_postgres_url) as archive:
         archive.add(bytes(1600), 8000)
     owner.run_script("UPDATE phono_recording SET drift_ppm = 5")
+    owner.run_script(
+        "INSERT INTO phono_gap SELECT gen_random_uuid(), source, run_id, id, 0, 1, started_at, started_at,"
+        " 'overflow' FROM phono_recording"
+    )
     assert owner.value("SELECT drift_ppm FROM phono_recording") == "5"
 
 
