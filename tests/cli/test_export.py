@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,6 @@ from phonobase import Archive
 from tests.cli.program import Program
 from tests.store.judge import ffmpeg_pcm, flac_pcm, frames_of, random_pcm
 from tests.support.require import require
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RATE = 8_000
 START = datetime(2026, 3, 1, 14, tzinfo=UTC)
@@ -266,6 +264,12 @@ def _long_ago(seconds: float) -> tuple[str, ...]:
         (("export", "last", "--gaps", "split"), "--from, --to and --gaps cut a stretch of a --source"),
         (("export", *_stretch(0, 1), "--gaps", "none"), "'none' is not one of"),
         (("export", *_stretch(0, 1), "--format", "mp3"), "'mp3' is not one of"),
+        (
+            ("export", "last", "-o", "cut.flac", "--format", "opus"),
+            "cut.flac is flac by its name, and --format",
+        ),
+        (("export", "last", "-o", "cut.bwf", "--format", "wav"), "is bwf by its name, and --format says wav"),
+        (("dataset", "-o", "cut.csv"), "cut.csv is to be Parquet; let its name end in .parquet"),
         (("export", *_stretch(0, 1), "-o", "cut"), "cut does not say what kind of file it is"),
         (("export", *_stretch(0, 1), "-o", "no/cut.wav"), "no/cut.wav cannot be written: No such file"),
         (("export", *_stretch(0, 1), "-o", "-", "--manifest"), "standard output holds one file"),
@@ -354,4 +358,119 @@ def test_a_stopped_export_leaves_nothing(desk: Program, folder: Path) -> None:
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130, err
+    assert _left(folder) == []
+
+
+def test_a_file_that_appears_meanwhile_stays(
+    desk: Program, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While two files are written another program makes the second: it stays, and the first goes again."""
+    theirs = folder / "desk_20260301T140012.000000Z.flac"
+    sync = os.fsync
+
+    def another_program(descriptor: int) -> None:
+        theirs.write_text("precious")
+        sync(descriptor)
+
+    arguments = ("export", *_stretch(9, 13), "--manifest")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", another_program)
+        desk(*arguments).refused(theirs.name, "is there already")
+    assert _left(folder) == [theirs.name]
+    assert theirs.read_text() == "precious"
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", lambda _path: False)  # it is made after the last look
+        desk(*arguments).refused(theirs.name, "was made by another program meanwhile")
+    assert _left(folder) == [theirs.name]
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_what_was_overwritten_comes_back(
+    desk: Program, folder: Path, monkeypatch: pytest.MonkeyPatch, *, can_link: bool
+) -> None:
+    """With --force, too, all files are there or none; also where the file system has no second names."""
+    names = ["desk_20260301T140009.000000Z.flac", "desk_20260301T140012.000000Z.flac"]
+    (folder / names[0]).write_text("precious")
+    move = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if target.name == names[1]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return move(path, target)
+
+    def no_link(_path: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    arguments = ("export", *_stretch(9, 13), "--force")
+    with monkeypatch.context() as patched:
+        if not can_link:
+            patched.setattr(Path, "hardlink_to", no_link)
+        else:
+            (folder / names[1]).write_text("dear")
+        patched.setattr(Path, "replace", refused)
+        desk(*arguments).refused("cannot be written: Permission denied")
+        assert (folder / names[0]).read_text() == "precious"
+        patched.setattr(Path, "replace", move)
+        desk(*arguments).ok()
+    assert _left(folder) == names
+    assert flac_pcm(folder / names[1]) == STEREO[: 4 * 48_000]
+
+
+def test_what_is_no_file_is_not_overwritten(desk: Program, folder: Path) -> None:
+    """Not even with --force does a pipe or a link to nothing become a file."""
+    os.mkfifo(folder / "pipe.flac")
+    (folder / "link.flac").symlink_to("nothing")
+
+    for name in _left(folder):
+        desk("export", *_stretch(1, 2), "-o", name, "--force").refused(f"{name} is there and no file")
+
+    assert _left(folder) == ["link.flac", "pipe.flac"]
+
+
+def test_standard_output_that_is_full(desk: Program) -> None:
+    """The answer is one line, also when what was left is flushed at the end."""
+    for stretch in ((1, 1.01), (1, 9)):
+        with Path("/dev/full").open("wb") as full:
+            process = desk.start("export", *_stretch(*stretch), "-o", "-", stdout=full)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert (
+            err
+            == b"phonobase: standard output cannot be written: No space left on device; name another place\n"
+        )
+
+
+def test_a_long_name_is_a_name(desk: Program, folder: Path) -> None:
+    """A file may be called as long as the file system allows."""
+    name = 250 * "n" + ".flac"
+
+    desk("export", *_stretch(1, 2), "-o", name).ok()
+
+    assert _left(folder) == [name]
+
+
+def test_several_files_make_their_folder(desk: Program, folder: Path) -> None:
+    """Files that are split at gaps, of several formats or of several recordings go into a new folder."""
+    ids = [recording.id.hex for recording in desk.recordings()]
+
+    desk("export", *_stretch(9, 13), "--gaps", "split", "-o", "splits").ok()
+    desk("export", *_stretch(1, 2), "--gaps", "split", "-o", "one").ok()
+    desk("export", *_stretch(9, 13), "-o", "formats").ok()
+    desk("export", *ids, "-o", "recordings").ok()
+
+    assert [len(_left(folder / name)) for name in ("splits", "one", "formats", "recordings")] == [2, 1, 2, 3]
+    desk("export", *_stretch(9, 13), "-o", "no/splits").refused("no/splits cannot be written: No such file")
+    desk("export", *_stretch(9, 13), "--format", "flac", "--labels", "cues", "-o", "wrong.wav").refused(
+        "2 files"
+    )
+
+
+def test_a_folder_goes_with_files_that_fail(desk: Program, folder: Path) -> None:
+    """A folder that was made for files that cannot be is taken away."""
+    with Archive(desk.url) as archive, archive.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE phono_chunk SET sha256 = chain")
+
+    desk("export", *_stretch(9, 13), "-o", "formats").refused("is not as it was recorded")
+
     assert _left(folder) == []

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
-from phonobase.cli.files import NewFiles
+from phonobase.cli.files import STDOUT, NewFiles
 from phonobase.cli.finding import find_options, refuse_unheard_of
 from phonobase.cli.options import DURATION, Settings, pass_settings
 from phonobase.cli.output import counted, note, progress_bar
 from phonobase.store.dataset import write_dataset
 from phonobase.store.query import Query
+
+_SUFFIX = ".parquet"
 
 
 @click.command("dataset")
@@ -31,6 +33,8 @@ def command(
     A row is a recording: what is known of it, and its sound as a FLAC or WAV file in the column "audio".
     Hugging Face datasets, pandas and DuckDB open it.
     """
+    if output != STDOUT and output.suffix.lower() != _SUFFIX:
+        raise click.UsageError(f"{output} is to be Parquet; let its name end in {_SUFFIX}")
     with (
         settings.archive() as archive,
         NewFiles(force=force) as files,

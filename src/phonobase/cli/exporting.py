@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ class _Wishes:
         labels: How the annotations go along: beside each file or in it.
         manifest: Whether what proves the files goes along.
         force: Whether files that are there are overwritten.
+        several: Whether there may be more than one, so that what is not there yet is a folder for them.
     """
 
     output: Path | None
@@ -50,11 +51,21 @@ class _Wishes:
     labels: frozenset[str]
     manifest: bool
     force: bool
+    several: bool = False
 
     @property
     def one_file(self) -> Path | None:
         """The file that is named; None where several may go into a folder."""
-        return self.output if self.output is not None and not self.output.is_dir() else None
+        if self.output is None or self.output.is_dir() or self.new_folder is not None:
+            return None
+        return self.output
+
+    @property
+    def new_folder(self) -> Path | None:
+        """The folder that is to be made."""
+        if self.output in (None, STDOUT) or not self.several or self.output.exists():
+            return None
+        return self.output if Kind.named(self.output.suffix) is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,8 @@ def command(
     folder are named by source and time. Where sound is stored so, its bytes are copied, otherwise its samples
     are. With a manifest "phonobase verify FILE --manifest M" proves a file without the archive.
     """
-    wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), manifest, force)
+    several = len(recording_ids) > 1 or gaps == GapPolicy.SPLIT
+    wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), manifest, force, several)
     if output == STDOUT and (as_json or manifest or wishes.labels - {_CUES}):
         raise click.UsageError("standard output holds one file and nothing else; name a file")
     if source is None:
@@ -170,6 +182,8 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
             f"{cut.until.isoformat()}: {_causes(cut) or 'no frame begins then'}; "
             "see what was with: phonobase coverage"
         )
+    if len(cut.takes) > 1:
+        wishes = replace(wishes, several=True)
     if wishes.one_file is not None and len(cut.takes) > 1:
         raise PhonobaseError(
             f"that is {len(cut.takes)} files, and {wishes.one_file} is one; name a folder for them"
@@ -205,12 +219,14 @@ def _plan(take: Take, own: Kind, name: Callable[[str], str], wishes: _Wishes) ->
     if path is None:
         kind = wishes.kind or own
         return _Plan((wishes.output or Path()) / name(kind.suffix), kind, take)
-    return _Plan(path, wishes.kind or _kind(path, own), take)
+    return _Plan(path, _kind(path, wishes.kind, own), take)
 
 
 def _write(archive: Archive, cut: Cut, plans: list[_Plan], wishes: _Wishes) -> dict[str, Any]:
     """Write all files of a cut, and return what programs get of it."""
     with NewFiles(force=wishes.force) as files:
+        if wishes.new_folder is not None:
+            files.make_folder(wishes.new_folder)
         for plan in plans:
             labels = labels_of(archive, plan.take) if wishes.labels else []
             with (
@@ -242,15 +258,21 @@ def _manifest_path(cut: Cut, plans: list[_Plan]) -> Path:
     return first.with_name(moment_name(cut.source, cut.since, ".manifest.json"))
 
 
-def _kind(path: Path, own: Kind) -> Kind:
-    """Return what kind of file a path names."""
+def _kind(path: Path, wished: Kind | None, own: Kind) -> Kind:
+    """Return what kind of file is to be at a path, for its name and what was wished."""
+    named = None if path == STDOUT else Kind.named(path.suffix)
+    if wished is not None:
+        if named not in (None, wished) and path.suffix.lower() != wished.suffix:
+            raise click.UsageError(
+                f"{path} is {named} by its name, and --format says {wished}; leave one out"
+            )
+        return wished
     if path == STDOUT:
         return own
-    kind = Kind.named(path.suffix)
-    if kind is None:
+    if named is None:
         ends = ", ".join(suffixes())
         raise click.UsageError(f"{path} does not say what kind of file it is; let it end in one of {ends}")
-    return kind
+    return named
 
 
 def _beside(path: Path, suffix: str) -> Path:
