@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from phonobase.capture._began import began_at
 from phonobase.capture._declared import SoundBytes, sound_bytes
 from phonobase.capture._finite import finite_frames
 from phonobase.capture._lossy import remedy
@@ -18,6 +19,7 @@ from phonobase.pcm import AudioFormat, SampleFormat, convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 _BLOCK_SAMPLES = 16_384
 
@@ -48,6 +50,7 @@ class FileInput:
             _check_size(size, self._file, self._path)
             self._reader = SoundReader(self._file, self._path)
             _check_frames(self._reader.frame_count, size, self._path)
+            self._began_at = began_at(self._file, self._reader.sample_rate)
             self._format = self._format_as(sample_format or self._reader.native)
         except BaseException:
             self._file.close()
@@ -62,6 +65,11 @@ class FileInput:
     def frame_count(self) -> int | None:
         """Frames that the file declares; None where it does not."""
         return self._reader.frame_count
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the file says that its sound began; without a zone, where it names none; None, if nothing."""
+        return self._began_at
 
     @property
     def description(self) -> dict[str, str | int | float]:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 @click.option(
     "--started-at",
     type=Moment(),
-    help="When it began, for one file.  [default: the file's time less its duration]",
+    help="When it began, for one file.  "
+    "[default: what a file says that was exported, else the file's time less its duration]",
 )
 @dtype_option
 @encoding_option
@@ -87,5 +88,11 @@ def command(
                 failed += 1
             else:
                 click.echo(recording.id.hex)
+                said = recording.capture.get("began_locally")
+                if said is not None:
+                    note(
+                        f"phonobase: {path} says that it began at {said}, in a time zone that it does not "
+                        "name, so its file time was taken; where that is wrong, give --started-at"
+                    )
     if failed:
         raise PhonobaseError(f"{failed} of {len(files)} files were not stored; see above")

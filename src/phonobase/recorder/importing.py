@@ -34,8 +34,9 @@ def import_file(
         path: Whatever libsndfile reads.
         sample_format: To convert to; where not given, the file's own.
         on_frames: Called with the number of frames that were stored since the last call.
-        details: What is said of it; where ``started_at`` is not, it is the time the file was changed last
-            less its duration.
+        details: What is said of it; where ``started_at`` is not, it is what a file that phonobase exported
+            says, or else the time the file was changed last less its duration. What another Broadcast Wave
+            says is in an unknown time zone; it is kept in ``capture`` as ``began_locally``.
 
     Raises:
         InvalidAudio: The file does not hold the sound it promises.
@@ -49,14 +50,8 @@ def import_file(
                 f"{path} is longer than 24 hours, the longest a recording may be; "
                 f"store it in parts with: phonobase record --input {path}"
             )
-        known = details.get("started_at")
-        duration = timedelta(microseconds=form.microseconds(count))
-        details["started_at"] = known or _changed(path) - duration
-        details["capture"] = {
-            **file.description,
-            "started_at_from": "user" if known else "file time",
-            WHOLE_OR_NOTHING: True,
-        }
+        details["started_at"], origin = _began(path, file, details.get("started_at"))
+        details["capture"] = {**file.description, **origin, WHOLE_OR_NOTHING: True}
         with archive.writer(form.sample_rate, form.channels, form.sample_format, **details) as writer:
             try:
                 for block in file.blocks():
@@ -72,6 +67,20 @@ def import_file(
                     ) from error
                 raise
             return writer.close()
+
+
+def _began(path: Path, file: FileInput, known: datetime | None) -> tuple[datetime, dict[str, str]]:
+    """Return when the sound of a file began, and how that is known."""
+    if known is not None:
+        return known, {"started_at_from": "user"}
+    said = file.began_at
+    if said is not None and said.tzinfo is not None:
+        return said, {"started_at_from": "file"}
+    origin = {"started_at_from": "file time"}
+    if said is not None:
+        origin["began_locally"] = said.isoformat()
+    duration = timedelta(microseconds=file.format.microseconds(file.frame_count or 0))
+    return _changed(path) - duration, origin
 
 
 def _changed(path: Path) -> datetime:
