@@ -30,7 +30,11 @@ WRONG: list[dict[str, Any]] = [
     *({"kind": kind} for kind in ("", " ", "k" * 101, "\x00")),
     *({"author": author} for author in ("", "a" * 201)),
     *({"text": text} for text in ("\x00", "\ud800")),
-    *({"score": score} for score in (float("nan"), float("inf"))),
+    *({"score": score} for score in (float("nan"), float("inf"), 10**400, True, "1")),
+    {"first_frame": 1.5},
+    {"frame_count": True},
+    {"kind": 5},
+    {"text": 5},
 ]
 COLUMNS = "first_frame, frame_count, kind, text, score, author"
 

@@ -7,8 +7,9 @@ import random
 import statistics
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -234,9 +235,36 @@ def test_a_position_of_another_archive(archive: Archive, archive_url: str) -> No
     later = Position(ahead.archive, None, "9" * 15 if "sqlite" in archive_url else f"1:{'9' * 15}:")
     with pytest.raises(InvalidDetails, match="restored"):
         archive.follow(after=str(later))
+    turned = replace(ahead, seen=ahead.until, until=ahead.seen)
+    with pytest.raises(InvalidDetails, match="is no position"):
+        archive.follow(after=str(turned))
     foreign = Position("elsewhere", None, ahead.seen)
     with pytest.raises(InvalidDetails, match="another archive"):
         archive.follow(after=str(foreign))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(
+            {"seen": seen}
+            for seen in ("of the other kind", "5:3:", "0:0:", "1:5:9,7", "1:9:3,2", "1:2:0", str(2**63))
+        ),
+        *({"until": until} for until in ("0:0:", "5:3:")),
+        *({"place": place} for place in (10**40, -1)),
+        {"unfinished": {uuid7(0): -1}},
+    ],
+    ids=str,
+)
+def test_a_position_that_was_tampered_with(archive: Archive, changed: dict[str, Any]) -> None:
+    """What no follower of this database was ever told is refused in a line."""
+    archive.add(PCM, RATE)
+    (part,) = archive.follow(after=START, idle_seconds=0)
+    if "of the other kind" in changed.values():
+        changed = {"seen": "1:1:" if archive.engine.dialect.name == "sqlite" else "1"}
+    told = str(replace(Position.parse(part.position), **changed))
+    with pytest.raises(InvalidDetails, match=r"is no position|restored"):
+        archive.follow(after=told)
 
 
 def test_a_dump_of_another_server(migrated_postgres_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from phonobase.store.columns import to_us, with_zone
 from phonobase.store.ids import uuid7
 from phonobase.store.lookup import not_found
 from phonobase.store.models import AnnotationRow, RecordingRow
-from phonobase.store.recording import MAX_SECONDS, refuse_unknown, storable
+from phonobase.store.recording import MAX_SECONDS, is_number, refuse_unknown, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,13 +104,12 @@ def annotate(
         InvalidDetails: The stretch is not within the frames that are there, or a text cannot be stored.
         RecordingNotFound: The recording was deleted meanwhile.
     """
+    first_frame, frame_count = _whole("first_frame", first_frame), _whole("frame_count", frame_count)
     if first_frame < 0 or frame_count < 0 or first_frame + frame_count > recording.frame_count:
         raise InvalidDetails(
             f"{frame_count} frames from frame {first_frame} on are not within recording "
             f"{recording.id.hex}; it has {recording.frame_count}"
         )
-    if score is not None and not math.isfinite(score):
-        raise InvalidDetails(f"a score of {score} is no number; leave it out")
     row = {
         "id": uuid7(to_us(created_at := datetime.now(UTC))),
         "recording_id": recording.id,
@@ -117,7 +117,7 @@ def annotate(
         "frame_count": frame_count,
         "kind": _name("kind", kind, _KIND_CHARACTERS),
         "text": storable("text", text),
-        "score": None if score is None else float(score),
+        "score": None if score is None else _score(score),
         "author": _name("author", author, _AUTHOR_CHARACTERS),
         "created_at": created_at,
     }
@@ -201,12 +201,28 @@ def delete_annotation(session: Session, annotation_id: UUID | str) -> None:
         raise AnnotationNotFound(f"no annotation has the id {number.hex}; it may be deleted already")
 
 
+def _whole(what: str, value: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise InvalidDetails(f"the {what} of an annotation is a whole number; {value!r} is none")
+    return int(value)
+
+
+def _score(score: float) -> float:
+    try:
+        number = float(score) if is_number(score) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidDetails("a score is a finite number; leave it out where there is none")
+    return number
+
+
 def _name(what: str, text: str, most: int) -> str:
+    storable(what, text)
     if not text.strip() or len(text) > most:
         raise InvalidDetails(
             f"the {what} of an annotation has 1 to {most} characters; {text[:most]!r} has not"
         )
-    storable(what, text)
     return text
 
 

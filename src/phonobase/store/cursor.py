@@ -44,7 +44,7 @@ class Cursor:
         try:
             time_us, digits = _LAYOUT.unpack(base64.b64decode(text, altchars=b"-_", validate=True))
             return cls(from_us(time_us), UUID(bytes=digits))
-        except (binascii.Error, struct.error, OverflowError, ValueError) as error:
+        except (binascii.Error, struct.error, OverflowError, TypeError, ValueError) as error:
             raise InvalidDetails(
                 f"{text!r} is no place in a list; pass what came with the page before, or nothing to begin"
             ) from error

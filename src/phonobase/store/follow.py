@@ -16,7 +16,7 @@ from phonobase.errors import InvalidDetails
 from phonobase.store.alarm import alarm
 from phonobase.store.models import CommitRow, RecordingRow
 from phonobase.store.order import order_of
-from phonobase.store.position import NOW, START, Position
+from phonobase.store.position import NOW, START, Position, no_position
 from phonobase.store.recording import MAX_SECONDS, Recording, State
 from phonobase.store.rows import to_recording
 
@@ -225,7 +225,10 @@ def _beginning(session: Session, source: str | None, after: str) -> Position:
     if position.source != source:
         followed = "all sources" if position.source is None else f"source {position.source!r}"
         raise InvalidDetails(f"the position is one of a follower of {followed}; follow that, or begin anew")
-    if order.height(position.until or position.seen) > order.height(order.now(session)):
+    moments = [position.seen, position.until or position.seen]
+    if not all(map(order.knows, moments)) or order.height(moments[0]) > order.height(moments[1]):
+        raise no_position(after)
+    if order.height(moments[1]) > order.height(order.now(session)):
         raise InvalidDetails(
             "the position is behind what this archive holds, as where it was restored from an older backup; "
             f"begin anew with {START!r} or {NOW!r}"

@@ -7,6 +7,7 @@ under way.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
@@ -17,6 +18,9 @@ from phonobase.store.models import CommitRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+HIGHEST_PLACE = 2**63 - 1
+"""What the column of places holds at most."""
 
 _HIGHEST = select(func.coalesce(func.max(CommitRow.place), 0))
 
@@ -46,6 +50,9 @@ class Order(Protocol):
     def height(self, moment: str) -> int:
         """Return a number that a later moment has no smaller of."""
 
+    def knows(self, moment: str) -> bool:
+        """Whether a text, of numbers, colons and commas, is a moment of such a database."""
+
 
 class _Numbers:
     """SQLite's: a moment is the highest place."""
@@ -67,6 +74,9 @@ class _Numbers:
 
     def height(self, moment: str) -> int:
         return int(moment)
+
+    def knows(self, moment: str) -> bool:
+        return moment.isdecimal() and int(moment) <= HIGHEST_PLACE
 
 
 class _Snapshots:
@@ -107,6 +117,17 @@ class _Snapshots:
 
     def height(self, moment: str) -> int:
         return int(moment.split(":")[1])
+
+    def knows(self, moment: str) -> bool:
+        first, _, rest = moment.partition(":")
+        end, colon, listed = rest.partition(":")
+        if not colon or not all(
+            map(str.isdecimal, (first, end, *(under_way := listed.split(",") if listed else [])))
+        ):
+            return False
+        inside = [int(number) for number in under_way]
+        in_order = all(before < after for before, after in pairwise([int(first) - 1, *inside, int(end)]))
+        return 1 <= int(first) <= int(end) <= HIGHEST_PLACE and in_order
 
 
 def order_of(session: Session) -> Order:

@@ -22,6 +22,8 @@ NOW = "now"
 """Stands for the position behind all that is committed when the follower begins."""
 
 _NONE = UUID(int=0)
+_LARGEST = 2**63 - 1
+_SHOWN = 40
 _MOMENT = re.compile(r"[0-9]+(:[0-9]+:[0-9,]*)?")
 
 
@@ -103,23 +105,34 @@ class Position:
                 source=source if source is None else _text(source),
                 seen=_moment(seen),
                 until=until and _moment(until),
-                place=int(place),
+                place=_number(place),
                 recording_id=UUID(recording_id),
-                unfinished={UUID(other): int(frames) for other, frames in unfinished.items()},
+                unfinished={UUID(other): _number(frames) for other, frames in unfinished.items()},
             )
         except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
             found = None
         if found is None or str(found) != text:
-            shown = text if len(text) <= 40 else f"{text[:40]}..."  # noqa: PLR2004
-            raise InvalidDetails(
-                f"{shown!r} is no position to go on from; pass one that a part had, {START!r} or {NOW!r}"
-            )
+            raise no_position(text)
         return found
+
+
+def no_position(text: object) -> InvalidDetails:
+    """Return the error that says that a text stands for no position."""
+    shown = text if not isinstance(text, str) or len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return InvalidDetails(
+        f"{shown!r} is no position to go on from; pass one that a part had, {START!r} or {NOW!r}"
+    )
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _LARGEST:
+        raise ValueError(value)
     return value
 
 

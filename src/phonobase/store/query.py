@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from fractions import Fraction
+from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 from phonobase.errors import InvalidDetails
 from phonobase.store.columns import with_zone
 from phonobase.store.cursor import Cursor
-from phonobase.store.recording import State, json_object, refuse_unknown, storable
+from phonobase.store.recording import State, is_number, json_object, refuse_unknown, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from fractions import Fraction
 
 FOUND_AT_MOST = 100
 """How many recordings are returned where nobody says how many."""
@@ -144,16 +145,18 @@ class Query:
             storable(name, getattr(self, name))
         for name in ("text", "annotation_text"):
             _check_text(name, getattr(self, name))
-        for name in _NUMBERS:
-            _check_number(name, getattr(self, name))
+        for name in ("min_seconds", "max_seconds"):
+            self._set(name, partial(_number, name))
+        for name in ("min_peak_dbfs", "max_peak_dbfs", "annotation_min_score"):
+            self._set(name, partial(_double, name))
         self._check_order("since", "until")
         self._check_order("heard_since", "heard_until")
         self._check_order("min_seconds", "max_seconds")
         self._check_order("min_peak_dbfs", "max_peak_dbfs")
         if self.after is not None:
             Cursor.parse(self.after)
-        if self.limit is not None and not 1 <= self.limit <= _LARGEST_LIMIT:
-            raise InvalidDetails(f"a limit of {self.limit} is none; ask for 1 at least, or None for all")
+        if self.limit is not None:
+            _check_limit(self.limit)
 
     def __repr__(self) -> str:
         asked = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
@@ -172,9 +175,6 @@ class Query:
             )
 
 
-_NUMBERS = ("min_seconds", "max_seconds", "min_peak_dbfs", "max_peak_dbfs", "annotation_min_score")
-
-
 def query_of(query: Query | None, conditions: Conditions) -> Query:
     """Return a query with some of its conditions replaced.
 
@@ -187,6 +187,8 @@ def query_of(query: Query | None, conditions: Conditions) -> Query:
 
 
 def _in_utc(moment: datetime) -> datetime:
+    if not isinstance(moment, datetime):
+        raise InvalidDetails(f"{moment!r} is no time; pass a datetime with a time zone")
     try:
         return with_zone(moment).astimezone(UTC)
     except OverflowError as error:
@@ -204,7 +206,7 @@ def _one_of(kind: type[State | Level], what: str, value: str) -> State | Level:
 def _run_id(run_id: UUID | str) -> UUID:
     try:
         return run_id if isinstance(run_id, UUID) else UUID(run_id)
-    except ValueError as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise InvalidDetails(f"{run_id!r} is no run; write the 32 digits of its id") from error
 
 
@@ -216,9 +218,22 @@ def _check_text(what: str, text: str | None) -> None:
         )
 
 
-def _check_number(what: str, value: float | Fraction | None) -> None:
-    if isinstance(value, float) and math.isnan(value):
+def _number(what: str, value: Any) -> float | Fraction:  # noqa: ANN401 - numpy has numbers of its own
+    if not is_number(value) or value != value:  # noqa: PLR0124 - only NaN is not itself
         raise InvalidDetails(f"{what} is not a number, so nothing can be compared with it")
+    return value if isinstance(value, int | float | Fraction) else float(value)
+
+
+def _double(what: str, value: float | Fraction) -> float:
+    try:
+        return float(_number(what, value))
+    except OverflowError as error:
+        raise InvalidDetails(f"{what} is beyond all numbers that can be stored; leave it out") from error
+
+
+def _check_limit(limit: int) -> None:
+    if not isinstance(limit, Integral) or isinstance(limit, bool) or not 1 <= limit <= _LARGEST_LIMIT:
+        raise InvalidDetails(f"a limit of {limit} is none; ask for 1 at least, or None for all")
 
 
 def _tags(tags: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from phonobase.audio import encoding as encodings
@@ -195,12 +196,19 @@ def refuse_unknown(given: Mapping[str, Any], known: type[Any]) -> None:
         raise TypeError(f"there is no {name!r} here; there are: {', '.join(sorted(names))}")
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a number, as programs mean it: not a truth value, nor a text of digits."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def storable(what: str, text: str | None) -> str | None:
     """Return a text that both databases take as it is.
 
     Raises:
         InvalidDetails: They do not; ``what`` names it.
     """
+    if text is not None and not isinstance(text, str):
+        raise InvalidDetails(f"the {what} is a text; {text!r} is none")
     if text is not None and _UNSTORABLE.search(text):
         raise InvalidDetails(f"the {what} holds a character that no text may hold; leave it out")
     return text
