@@ -175,6 +175,26 @@ def test_a_slow_recording_moves_nothing(archive: Archive) -> None:
     assert found == [(fast.id, 19_500), (slow.id, 10)]
 
 
+def test_recorders_that_take_turns_move_nothing(archive: Archive) -> None:
+    """However often another recording takes over, whose frames begin at other instants, time is kept."""
+    with archive.writer(1_000, source=SOURCE, started_at=START) as one:
+        for _ in range(40):
+            one.write(noise(20))
+            one.lose(20, "overflow", "test")
+    began = START + timedelta(microseconds=400)
+    archive.add(noise(1_700).tobytes(), 1_000, source=SOURCE, started_at=began)
+
+    (take,) = archive.cut(SOURCE, START, START + 1.6 * SECOND).takes
+
+    assert abs(take.frame_count - 1_600) <= 1
+    place = 0
+    for part in take.parts:
+        if isinstance(part, Sound):
+            at_us = place * 1_000 - part.first_frame * 1_000
+            assert abs(at_us - (0 if part.recording.id == one.id else 400)) <= 1_000
+        place += part.frame_count
+
+
 def test_a_cut_from_the_beginning_of_time(archive: Archive) -> None:
     """A cut may begin long before anything was heard."""
     recording = archive.add(noise(800).tobytes(), 8_000, source=SOURCE, started_at=START)

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 
 from phonobase.errors import GapInCut, InvalidDetails
 from phonobase.store.columns import from_us, to_us, with_zone
-from phonobase.store.cutting import Hole, Piece, cut_up, unheard, unmeasured
+from phonobase.store.cutting import ROUNDED_US, Hole, Piece, cut_up, unheard, unmeasured
 from phonobase.store.gaps import accounted_until, find_gaps
 from phonobase.store.lookup import check_source
 from phonobase.store.models import RecordingRow
@@ -157,13 +157,18 @@ class _Open:
         asked = ((time_us - self.start_us) * self.format.sample_rate + 500_000) // 1_000_000
         self._add(Silence(asked - self.frame_count))
 
-    def wait_for(self, piece: Piece) -> None:
-        """Likewise; what lies between frames of one recording is counted in frames."""
+    def wait_for(self, piece: Piece, early_us: int) -> None:
+        """Likewise; what lies between frames of one recording is counted in frames.
+
+        Args:
+            piece: What comes next.
+            early_us: By how much it may come too early.
+        """
         last = self.parts[-1] if self.parts else None
         if isinstance(last, Sound) and last.recording is piece.sound.recording:
             self._add(Silence(piece.sound.first_frame - last.end_frame))
         else:
-            self.wait_until(piece.start_us)
+            self.wait_until(piece.start_us - early_us)
 
     def play(self, sound: Sound) -> None:
         """Go on with sound; silence for a loss in its recording is in the recording itself."""
@@ -206,9 +211,9 @@ def _in_place(source: str, items: Sequence[Piece | Hole]) -> list[Take]:
             take = hole = None
         if take is None:
             take = _Open(source, form, hole.start_us if hole else item.start_us)
-        if hole is not None:
-            take.wait_for(item)
-            hole = None
+        # Also without a hole: where one recording takes over from another, frames begin at other instants.
+        take.wait_for(item, early_us=0 if hole else ROUNDED_US)
+        hole = None
         take.play(item.sound)
     return [*takes, _closed(take, hole)] if take is not None else takes
 

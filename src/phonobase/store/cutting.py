@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 _SECOND_US = 1_000_000
-_ROUNDED_US = 2
+ROUNDED_US = 2
 """By how much two moments differ at the most that were rounded down each, and are one."""
 
 
@@ -74,9 +74,9 @@ def cut_up(
         if segment is None:
             found.append(Hole(start_us, end_us))
             continue
-        first = segment.frame_at(start_us, early_us=0 if start_us == since_us else _ROUNDED_US)
+        first = segment.frame_at(start_us, early_us=0 if start_us == since_us else ROUNDED_US)
         first = max(first, _frame_from(segment.recording, since_us))
-        end = segment.frame_at(end_us, early_us=0 if end_us == until_us else _ROUNDED_US)
+        end = segment.frame_at(end_us, early_us=0 if end_us == until_us else ROUNDED_US)
         if first < end:
             found.append(Piece(Sound(segment.recording, first, end - first)))
         elif since_us < start_us and end_us < until_us:  # too short for a frame of its own to begin in it
