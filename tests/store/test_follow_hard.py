@@ -24,7 +24,7 @@ from phonobase.store.ids import uuid7
 from phonobase.store.position import NOW, START, Position
 from tests.store.both_ends import RATE
 from tests.store.followed import Followed
-from tests.store.judge import Program, Raw, random_pcm, wait_until
+from tests.store.judge import Program, Raw, frames_of, random_pcm, wait_until
 from tests.store.storm import Storm
 
 if TYPE_CHECKING:
@@ -235,6 +235,11 @@ def test_a_position_of_another_archive(archive: Archive, archive_url: str) -> No
     later = Position(ahead.archive, None, "9" * 15 if "sqlite" in archive_url else f"1:{'9' * 15}:")
     with pytest.raises(InvalidDetails, match="restored"):
         archive.follow(after=str(later))
+    with archive.writer(RATE) as writer:
+        writer.write(frames_of(PCM, 1, "int16"))
+    more = replace(ahead, unfinished={writer.id: RATE + 1})
+    with pytest.raises(InvalidDetails, match="restored"):
+        archive.follow(after=str(more))
     turned = replace(ahead, seen=ahead.until, until=ahead.seen)
     with pytest.raises(InvalidDetails, match="is no position"):
         archive.follow(after=str(turned))

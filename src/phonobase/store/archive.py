@@ -365,6 +365,9 @@ class Archive(Database):
         time: then nothing is missed and nothing comes again, whatever was recorded, imported, pushed or
         deleted meanwhile. Close it where it is not read to its end, as contextlib.closing does.
 
+        After the database is restored from a backup no position of before is good: sound that is committed
+        since would be missed. Not every such position is refused, so begin anew.
+
         Args:
             source: Only of this source; of all, where not given.
             after: A position, or ``start``: before everything, or ``now``: behind all that is committed.

@@ -229,10 +229,7 @@ def _beginning(session: Session, source: str | None, after: str) -> Position:
     if not all(map(order.knows, moments)) or order.height(moments[0]) > order.height(moments[1]):
         raise no_position(after)
     if order.height(moments[1]) > order.height(order.now(session)):
-        raise InvalidDetails(
-            "the position is behind what this archive holds, as where it was restored from an older backup; "
-            f"begin anew with {START!r} or {NOW!r}"
-        )
+        raise _restored()
     return replace(position, unfinished=_still_there(session, position.unfinished))
 
 
@@ -262,9 +259,25 @@ def unfinished_in(state: str) -> sa.Select[*tuple[Any, ...]]:
 
 
 def _still_there(session: Session, unfinished: Mapping[UUID, int]) -> dict[UUID, int]:
-    """Return what is remembered of recordings without those that were deleted."""
+    """Return what is remembered of recordings without those that were deleted.
+
+    Raises:
+        InvalidDetails: One has fewer frames than are remembered.
+    """
     ids, there = list(unfinished), dict[UUID, int]()
     for begin in range(0, len(ids), _IDS_AT_ONCE):
-        some = select(RecordingRow.id).where(RecordingRow.id.in_(ids[begin : begin + _IDS_AT_ONCE]))
-        there.update((found, unfinished[found]) for found in session.scalars(some))
+        some = RecordingRow.id.in_(ids[begin : begin + _IDS_AT_ONCE])
+        for found, frame_count in session.execute(
+            select(RecordingRow.id, RecordingRow.frame_count).where(some)
+        ):
+            if unfinished[found] > frame_count:
+                raise _restored()
+            there[found] = unfinished[found]
     return there
+
+
+def _restored() -> InvalidDetails:
+    return InvalidDetails(
+        "the position is ahead of what this archive holds, as where it was restored from an older backup; "
+        f"begin anew with {START!r} or {NOW!r}"
+    )
