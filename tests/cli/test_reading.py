@@ -206,8 +206,8 @@ def test_the_database_is_made_checked_and_named(postgres_url: str, folder: Path)
     assert phonobase("db", "current").ok().text == "none"
     phonobase("db", "check").refused("has no phonobase tables", "db upgrade")
 
-    assert f"nothing -> {schema.head()}" in phonobase("db", "upgrade").ok().err
-    assert "was up to date" in phonobase("db", "upgrade").ok().err
+    assert f", schema public: nothing -> {schema.head()}" in phonobase("db", "upgrade").ok().err
+    assert ", schema public: was up to date" in phonobase("db", "upgrade").ok().err
 
     assert phonobase("db", "current").ok().text == schema.head()
     assert "up to date" in phonobase("db", "check").ok().err

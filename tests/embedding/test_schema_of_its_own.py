@@ -49,6 +49,19 @@ def engine(url: str) -> Iterator[Engine]:
     made.dispose()
 
 
+def test_a_second_set_of_tables(postgres_url: str, url: str, program: Program) -> None:
+    """Tables that a later schema of the path has are the ones found; a schema named alone gets its own."""
+    homes = []
+    for address in (postgres_url, url, url.replace("%2Cpublic", "")):
+        made = create_engine(address)
+        schema.upgrade(made)
+        homes.append(schema.home(made))
+        made.dispose()
+    assert homes == ["public", "public", "sound"]
+    where = "SELECT schemaname FROM pg_tables WHERE tablename = 'phono_recording' ORDER BY 1"
+    assert program.lines(where) == ["public", "sound"]
+
+
 def test_everything_lies_there(engine: Engine, url: str, program: Program) -> None:
     """Tables, views, functions and our version are in the schema, all works, and the host's are untouched."""
     where = (

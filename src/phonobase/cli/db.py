@@ -31,7 +31,7 @@ def upgrade(settings: Settings) -> None:
         before = schema.current(engine)
         schema.upgrade(engine)
         change = "was up to date" if before == schema.head() else f"{before or 'nothing'} -> {schema.head()}"
-        note(f"{shown(engine)}: {change}")
+        note(f"{_named(engine)}: {change}")
 
 
 @command.command("check")
@@ -40,7 +40,7 @@ def check(settings: Settings) -> None:
     """Exit 1, saying what to do, where the tables are missing, older or newer."""
     with _engine(settings) as engine:
         schema.check(engine)
-        note(f"{shown(engine)}: {schema.head()}, up to date")
+        note(f"{_named(engine)}: {schema.head()}, up to date")
 
 
 @command.command("current")
@@ -70,6 +70,12 @@ def print_roles(reader: str | None, recorder: str | None, place: str) -> None:
     if reader is None and recorder is None:
         reader, recorder = "phonobase_reader", "phonobase_recorder"
     click.echo(roles.sql(reader, recorder, place), nl=False)
+
+
+def _named(engine: Engine) -> str:
+    """Return where the tables are: on PostgreSQL it is for the search_path to say, and for people to see."""
+    home = schema.home(engine)
+    return shown(engine) if home is None else f"{shown(engine)}, schema {home}"
 
 
 @contextlib.contextmanager

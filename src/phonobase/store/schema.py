@@ -14,7 +14,7 @@ import threading
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import column, inspect, select, table, text
 from sqlalchemy.engine import Connection, Engine
 
 from phonobase.errors import SchemaError
@@ -35,6 +35,7 @@ PREFIX = "phono_"
 
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"phonobase").digest()[:8], "big", signed=True)
 _LOCK_WAIT = "5min"
+_HOME = text("SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(:name)")
 _one_at_a_time = threading.Lock()  # Alembic keeps its context in a global
 
 
@@ -89,6 +90,15 @@ def current(bind: Engine | Connection) -> str | None:
             with bind.connect() as connection:
                 return _current(connection)
         return _current(bind)
+
+
+def home(bind: Engine) -> str | None:
+    """Return the PostgreSQL schema in which the tables were found; None on SQLite, which has none."""
+    if bind.dialect.name != "postgresql":
+        return None
+    with plain_errors(bind), bind.connect() as connection:
+        name: str | None = connection.scalar(_HOME, {"name": VERSION_TABLE})
+        return name
 
 
 def is_empty(bind: Engine) -> bool:
