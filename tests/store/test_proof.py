@@ -233,6 +233,37 @@ def test_a_changed_sample_is_found_though_the_hash_of_the_file_was_made_anew(
         _redone(exported, pcm=True).check()
 
 
+@pytest.mark.parametrize("kind", [Kind.WAV, Kind.BWF])
+def test_what_was_copied_is_not_for_the_manifest_to_say(desk: Archive, tmp_path: Path, kind: Kind) -> None:
+    """PCM in a WAV is compared with the chain, though the manifest says that it was encoded anew."""
+    exported = _cut(desk, tmp_path, kind, 12.5, 16.5)
+    _flip(exported.path, -20_000)
+    plain = _redone(exported, pcm=True).plain
+    for part in plain["files"][0]["parts"]:
+        part["copied"] = False
+
+    with pytest.raises(ProofFailed, match="is wrong in whether 0"):
+        exported.saying(plain).check()
+
+
+def test_a_low_rate_excuses_no_gap_elsewhere(desk: Archive, tmp_path: Path) -> None:
+    """How far apart sound may be that meets is for the two to say, and not for another file."""
+    with desk.writer(1, source="slow", started_at=_at(0)) as writer:
+        writer.write(NOISE[:10])
+    for first in (10.0, 12.5):
+        with desk.writer(RATE, source="slow", started_at=_at(first)) as writer:
+            writer.write(NOISE[:RATE])
+    exported = next(_export(desk, desk.cut("slow", _at(0), _at(13.5)), tmp_path, Kind.WAV))
+    exported.check()
+    plain = exported.plain
+    assert [gap["cause"] for gap in plain["gaps"]] == ["unrecorded"]
+    plain["gaps"].clear()
+    plain["heard_us"] += 1_500_000
+
+    with pytest.raises(ProofFailed, match="do not meet from 2026-03-01T12:00:11"):
+        exported.saying(plain).check()
+
+
 def test_a_changed_sample_of_copied_flac_is_found(desk: Archive, tmp_path: Path) -> None:
     """Frames that were given other numbers are still those whose hash the chain binds."""
     exported = _copied(desk, tmp_path)
@@ -363,6 +394,26 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a part less": (lambda plain: _files(plain)["parts"].pop(), "not its frame_count"),
     "no sound": (lambda plain: plain["files"].clear(), "do not meet"),
     "a rate of none": (lambda plain: _files(plain).update(sample_rate=0), "says what cannot be"),
+    "no gap, and a file that excuses it": (
+        lambda plain: (
+            plain["gaps"].pop(2),
+            plain.update(heard_us=plain["heard_us"] + 2_000_000),
+            plain["files"].append(
+                _files(plain) | {"name": "x", "parts": [], "frame_count": 0, "sample_rate": 1}
+            ),
+        ),
+        "gaps|has x without sound",
+    ),
+    "a file twice": (lambda plain: plain["files"].append(_files(plain)), "two files of one name"),
+    "nothing copied": (
+        lambda plain: [part.update(copied=True) for part in _files(plain)["parts"]],
+        "whether 0.flac holds the chunks' own bytes",
+    ),
+    "another kind": (lambda plain: _files(plain).update(kind="opus"), "and not the hash that goes with it"),
+    "no hash": (lambda plain: _files(plain).update(pcm_sha256=None), "and not the hash that goes with it"),
+    "a lossy kind": (lambda plain: _files(plain).update(kind="opus", pcm_sha256=None), "the file is no OPUS"),
+    "a kind that is none": (lambda plain: _files(plain).update(kind="mp3"), "says what cannot be"),
+    "another place": (lambda plain: _files(plain).update(header_bytes=7), "at another place than the file"),
     "another version": (lambda plain: plain.update(phonobase_manifest=2), "of another version"),
     "another key": (lambda plain: plain.update(more=1), "that is no manifest"),
     "a fraction": (lambda plain: plain.update(heard_us=1.5), "that is no manifest"),

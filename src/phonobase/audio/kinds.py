@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from phonobase.audio import flac, opus
 from phonobase.audio.encoding import Encoding
+from phonobase.errors import InvalidAudio
 
 if TYPE_CHECKING:
     from phonobase.pcm import AudioFormat
 
+_READ_BYTES = 1 << 20
+_RIFF_HEAD_BYTES = 12
 _SUFFIXES = {
     "flac": (".flac",),
     "wav": (".wav",),
@@ -57,6 +60,38 @@ class Kind(StrEnum):
             flac.check(audio_format)
         elif self is Kind.OPUS:
             opus.check(audio_format)
+
+    def header_bytes(self, file: BinaryIO) -> int:
+        """Return how many bytes of a file stand before its sound; none in Ogg, where both are mixed.
+
+        Raises:
+            InvalidAudio: It is no file of the kind.
+        """
+        begin = file.read(_RIFF_HEAD_BYTES)
+        found = None
+        if self is Kind.OPUS:
+            found = 0 if begin.startswith(b"OggS") else None
+        elif self is Kind.FLAC:
+            while begin.startswith(b"fLaC") and (found := flac.header_bytes(begin)) is None:
+                more = file.read(_READ_BYTES)
+                if not more:
+                    break
+                begin += more
+        elif begin[:4] in (b"RIFF", b"RF64") and begin[8:] == b"WAVE":
+            found = _data_place(file)
+        if found is None:
+            raise InvalidAudio(f"the file is no {self.upper()}, or it is cut off")
+        return found
+
+
+def _data_place(file: BinaryIO) -> int | None:
+    """Return where the PCM of a WAV begins, of which so much was read that a chunk follows."""
+    while len(head := file.read(8)) == 8:  # noqa: PLR2004 - a name and a size
+        if head.startswith(b"data"):
+            return file.tell()
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, 1)
+    return None
 
 
 def suffixes() -> list[str]:

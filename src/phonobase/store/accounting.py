@@ -6,8 +6,9 @@ import struct
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from phonobase.audio import chain
+from phonobase.audio import chain, flac
 from phonobase.audio.encoding import Encoding
+from phonobase.audio.kinds import Kind
 from phonobase.errors import PhonobaseError, ProofFailed
 from phonobase.pcm import AudioFormat, SampleFormat
 from phonobase.store.columns import from_us
@@ -29,7 +30,9 @@ def check_manifest(manifest: Manifest) -> None:
         ProofFailed: Something does not; the message says what.
     """
     try:
+        _check_names(manifest)
         for entry in manifest.files:
+            _check_kind(entry)
             _check_parts(entry)
             for part in entry.parts:
                 if part.recording is not None:
@@ -45,6 +48,19 @@ def check_manifest(manifest: Manifest) -> None:
 def format_of(entry: FileEntry) -> AudioFormat:
     """Return the format of what went into a file."""
     return AudioFormat(entry.sample_rate, entry.channels, SampleFormat(entry.sample_format))
+
+
+def holds_chunks(entry: FileEntry, part: PartEntry) -> bool:
+    """Whether a file has the bytes of a part's chunks: of PCM every WAV, of FLAC what is nothing else."""
+    recording = part.recording
+    if recording is None:
+        return False
+    if Encoding(recording.encoding) is Encoding.PCM:
+        return Kind(entry.kind) in (Kind.WAV, Kind.BWF)
+    end = part.first_frame + part.frame_count
+    begins_with_one = part.first_frame % flac.FRAMES_PER_PACKET == 0
+    ends_with_one = end % flac.FRAMES_PER_PACKET == 0 or end == recording.frame_count
+    return Kind(entry.kind) is Kind.FLAC and len(entry.parts) == 1 and begins_with_one and ends_with_one
 
 
 def losses(
@@ -76,9 +92,28 @@ def losses(
     return tuple(found)
 
 
+def _check_names(manifest: Manifest) -> None:
+    names = [entry.name for entry in manifest.files]
+    if len(set(names)) < len(names):
+        raise ProofFailed("the manifest has two files of one name")
+
+
+def _check_kind(entry: FileEntry) -> None:
+    """Check that no more, and no less, is to be looked at in a file than its kind demands."""
+    if Kind(entry.kind).is_lossy is not (entry.pcm_sha256 is None):
+        raise ProofFailed(
+            f"the manifest has {entry.name} as {entry.kind}, and not the hash that goes with it"
+        )
+    for part in entry.parts:
+        if part.copied is not holds_chunks(entry, part):
+            raise ProofFailed(f"the manifest is wrong in whether {entry.name} holds the chunks' own bytes")
+
+
 def _check_parts(entry: FileEntry) -> None:
     """Check that the frames of a file are those of its parts, each at its time."""
     form, start_us, place = format_of(entry), text_to_us(entry.started_at), 0
+    if not any(part.recording for part in entry.parts):
+        raise ProofFailed(f"the manifest has {entry.name} without sound")
     for number, part in enumerate(entry.parts, 1):
         if part.frame_count < 1:
             raise ProofFailed(f"the manifest has a part of {entry.name} without a frame")
@@ -138,18 +173,19 @@ def _check_account(manifest: Manifest) -> None:
     gaps = [(text_to_us(gap.started_at), text_to_us(gap.ended_at)) for gap in manifest.gaps]
     if manifest.heard_us + sum(end_us - start_us for start_us, end_us in gaps) != until_us - since_us:
         raise ProofFailed("what was heard and the gaps are not the whole period: a gap is missing, or added")
-    # The one that ends may have another format, and no frame in any file.
-    tolerance_us = max([_MILLISECOND_US, *(_two_frames_us(format_of(entry)) for entry in manifest.files)])
-    heard = [stretch for entry in manifest.files for stretch in _heard(entry)]
-    place_us = since_us
-    for start_us, end_us in sorted([*heard, *((start, end) for start, end in gaps if start < end)]):
-        if abs(start_us - place_us) > tolerance_us:
+    heard = [
+        (*stretch, _two_frames_us(format_of(entry))) for entry in manifest.files for stretch in _heard(entry)
+    ]
+    place_us, before_us = since_us, 0
+    for start_us, end_us, frames_us in sorted([*heard, *((*gap, 0) for gap in gaps if gap[0] < gap[1])]):
+        # Two that meet leave open what is too short for a frame of one of them.
+        if abs(start_us - place_us) > max(_MILLISECOND_US, before_us, frames_us):
             raise ProofFailed(
                 f"what was heard and the gaps do not meet from {_shown(min(place_us, start_us))} to "
                 f"{_shown(max(place_us, start_us))}"
             )
-        place_us = end_us
-    if abs(until_us - place_us) > tolerance_us:
+        place_us, before_us = end_us, frames_us
+    if abs(until_us - place_us) > max(_MILLISECOND_US, before_us):
         raise ProofFailed(f"what was heard and the gaps end at {_shown(place_us)}, not at {_shown(until_us)}")
 
 

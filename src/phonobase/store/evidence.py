@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import soundfile
 from sqlalchemy import select
 
 from phonobase.audio import chain
-from phonobase.audio.encoding import Encoding
-from phonobase.audio.flac import header_bytes
-from phonobase.audio.kinds import Kind
 from phonobase.audio.samples import samples
 from phonobase.errors import CorruptRecording
 from phonobase.pcm import to_bytes
 from phonobase.store import manifest as form
-from phonobase.store.accounting import losses
+from phonobase.store.accounting import holds_chunks, losses
 from phonobase.store.columns import to_us
-from phonobase.store.export import holds_stored_flac
 from phonobase.store.models import ChunkRow
 from phonobase.store.take import Silence
 
@@ -29,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from phonobase.audio.kinds import Kind
     from phonobase.store.archive import Archive
     from phonobase.store.coverage import Gap
     from phonobase.store.cut import Cut
     from phonobase.store.take import Sound, Take
-
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +92,8 @@ def _gap(gap: Gap) -> form.GapEntry:
 def _file(archive: Archive, written: Written, gaps: Sequence[form.GapEntry]) -> form.FileEntry:
     take, path, size = written.take, written.path, written.path.stat().st_size
     with path.open("rb") as file:
-        head = _header_bytes(file, written, size)
-    return form.FileEntry(
+        head = written.kind.header_bytes(file)
+    entry = form.FileEntry(
         name=written.name,
         kind=written.kind,
         bytes=size,
@@ -111,24 +106,13 @@ def _file(archive: Archive, written: Written, gaps: Sequence[form.GapEntry]) -> 
         frame_count=take.frame_count,
         pcm_sha256=None if written.kind.is_lossy else _pcm_sha256(path, take),
         parts=tuple(
-            form.PartEntry(part.frame_count)
-            if isinstance(part, Silence)
-            else _sound(archive, part, gaps, copied=_is_copied(part, written))
+            form.PartEntry(part.frame_count) if isinstance(part, Silence) else _sound(archive, part, gaps)
             for part in take.parts
         ),
     )
-
-
-def _header_bytes(file: BinaryIO, written: Written, size: int) -> int:
-    """Return where the sound of a file begins; of one that is lossy nobody asks."""
-    if written.kind is Kind.OPUS:
-        return 0
-    if written.kind is not Kind.FLAC:
-        return size - written.take.frame_count * written.take.format.frame_bytes
-    head = b""
-    while (found := header_bytes(head)) is None and (more := file.read(_READ_BYTES)):
-        head += more
-    return found or size
+    return replace(
+        entry, parts=tuple(replace(part, copied=holds_chunks(entry, part)) for part in entry.parts)
+    )
 
 
 def _pcm_sha256(path: Path, take: Take) -> str:
@@ -138,14 +122,7 @@ def _pcm_sha256(path: Path, take: Take) -> str:
     return sha256.hexdigest()
 
 
-def _is_copied(sound: Sound, written: Written) -> bool:
-    """Whether the bytes of the chunks are in the file: those of PCM always are, those of FLAC may be."""
-    if sound.recording.encoding is Encoding.PCM:
-        return written.kind in (Kind.WAV, Kind.BWF)
-    return written.kind is Kind.FLAC and holds_stored_flac(written.take)
-
-
-def _sound(archive: Archive, sound: Sound, gaps: Sequence[form.GapEntry], *, copied: bool) -> form.PartEntry:
+def _sound(archive: Archive, sound: Sound, gaps: Sequence[form.GapEntry]) -> form.PartEntry:
     recording = sound.recording
     entry = form.RecordingEntry(
         id=recording.id.hex,
@@ -162,7 +139,6 @@ def _sound(archive: Archive, sound: Sound, gaps: Sequence[form.GapEntry], *, cop
         recording=entry,
         first_frame=sound.first_frame,
         losses=losses(gaps, recording.format, entry, sound.first_frame, sound.frame_count),
-        copied=copied,
         chain_before=before.hex(),
         chunks=chunks,
     )

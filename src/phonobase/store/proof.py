@@ -45,6 +45,7 @@ def prove(path: Path, manifest: Manifest, on_bytes: Callable[[int], None] = lamb
     entry = _entry(path, manifest)
     try:
         _check_bytes(path, entry, on_bytes)
+        _check_kind(path, entry)
         if entry.pcm_sha256 is not None:
             _check_samples(path, entry)
         for first_frame, part in _placed(entry):
@@ -78,6 +79,17 @@ def _check_bytes(path: Path, entry: FileEntry, on_bytes: Callable[[int], None]) 
         raise ProofFailed(
             f"{path} was changed: its sha256 is another than that of the file that was exported"
         )
+
+
+def _check_kind(path: Path, entry: FileEntry) -> None:
+    """Check that a file is of its kind, and where its sound begins."""
+    try:
+        with path.open("rb") as file:
+            found = Kind(entry.kind).header_bytes(file)
+    except InvalidAudio as error:
+        raise ProofFailed(f"{path}: {error}") from error
+    if found != entry.header_bytes:
+        raise ProofFailed(f"the manifest has the sound of {path} at another place than the file")
 
 
 def _check_samples(path: Path, entry: FileEntry) -> None:
