@@ -61,5 +61,6 @@ def test_said_listed_and_taken_back(phonobase_on_both: Program) -> None:
 )
 def test_bad_input(recorded: Program, arguments: tuple[str, ...]) -> None:
     """What cannot be said, or means nothing, is refused in a line, and nothing is stored."""
-    recorded(*arguments).refused()
+    line = recorded(*arguments).refused()
+    assert ("the recording is 0:00:01.000 long" in line) == bool({"2", "1h"}.intersection(arguments))
     assert Judge(recorded.url).value("SELECT count(*) FROM phono_annotation") == "0"

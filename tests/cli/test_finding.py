@@ -103,6 +103,21 @@ def test_list_goes_on(calls: Program) -> None:
     assert rest.err == ""
 
 
+def test_a_program_lists_page_after_page(calls: Program) -> None:
+    """Each recording in the JSON says where the list goes on behind it."""
+    everything = calls("list", "--json").ok().json
+    for number, one in enumerate(everything):
+        rest = calls("list", "--json", "--after", one["cursor"]).ok().json
+        assert rest == everything[number + 1 :]
+
+
+def test_a_tag_is_a_text(calls: Program) -> None:
+    """A number is found as JSON, not as the text of its digits; the help says so."""
+    assert calls("list", "--json", "--tag", "n=1").ok().json == []
+    assert len(calls("list", "--json", "--tags", '{"n": 1}').ok().json) == 1
+    assert "Numbers are found by" in calls("list", "--help").ok().text
+
+
 def test_a_run_is_listed_by_its_id(calls: Program) -> None:
     """The id of a run is taken as JSON shows it."""
     run = calls("list", "--json", "--limit", "1").ok().json[0]["run_id"]
@@ -125,10 +140,14 @@ def test_a_run_is_listed_by_its_id(calls: Program) -> None:
         (("--tag", "noequals"), "'noequals' is no tag"),
         (("--text", ""), "the text to look for has 0 characters"),
         (("--text", "x" * 201), "the text to look for has 201 characters"),
-        (("--since", "2026-03-02", "--until", "2026-03-01"), "is more than until"),
-        (("--from", "2026-03-02", "--to", "2026-03-01"), "is more than heard_until"),
+        (("--since", "2026-03-02", "--until", "2026-03-01"), "is more than --until 2026-03-01 00:00:00"),
+        (("--from", "2026-03-02", "--to", "2026-03-01"), "--from 2026-03-02 00:00:00"),
         (("--at", "noon"), "'noon' is no time"),
-        (("--min-duration", "2", "--max-duration", "1"), "is more than max_seconds"),
+        (
+            ("--min-duration", "2", "--max-duration", "1"),
+            "--min-duration 2 s is more than --max-duration 1 s",
+        ),
+        (("--min-peak", "-6", "--max-peak=-12.5"), "--min-peak -6 dBFS is more than --max-peak -12.5 dBFS"),
         (("--min-duration=-1",), "'-1' is no duration"),
         (("--min-peak", "nan"), "min_peak_dbfs is not a number"),
         (("--min-peak", "loud"), "'loud' is not a valid float"),

@@ -62,6 +62,10 @@ def say(
         recording = repository.get(recording_id)
         first = int(begin * recording.format.sample_rate)
         behind = recording.frame_count if end is None else int(end * recording.format.sample_rate)
+        if max(first, behind) > recording.frame_count:
+            raise click.UsageError(
+                f"the recording is {duration(recording.seconds)} long; --from and --to lie within it"
+            )
         if behind < first:
             raise click.UsageError("the stretch would end before it begins; --from comes before --to")
         said = repository.annotate(recording.id, first, behind - first, kind, text, score, author=author)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phonobase.cli.options import DURATION_OR_NONE, Moment, Tag
+from phonobase.cli.output import local_time
 from phonobase.cli.period import known
 from phonobase.store.query import Level, Query
 from phonobase.store.recording import State
@@ -48,7 +49,11 @@ _OPTIONS = (
         help="Only those whose peak is at most so high.",
     ),
     click.option(
-        "--tag", "named", type=Tag(), multiple=True, help="Only those with this tag; may be given again."
+        "--tag",
+        "named",
+        type=Tag(),
+        multiple=True,
+        help="Only those with this tag, as text; may be given again. Numbers are found by --tags.",
     ),
     click.option("--tags", metavar="JSON", help="Only those whose tags hold this object, at any depth."),
     click.option("--text", help="Only those with this in their title or notes."),
@@ -67,6 +72,20 @@ _OPTIONS = (
     click.option("--after", metavar="PLACE", help="Go on where another list ended, which has said how."),
 )
 
+_ORDERS: tuple[tuple[str, str, str, str, Callable[[Any], str]], ...] = (
+    ("since", "until", "--since", "--until", local_time),
+    ("heard_since", "heard_until", "--from", "--to", local_time),
+    (
+        "min_seconds",
+        "max_seconds",
+        "--min-duration",
+        "--max-duration",
+        lambda seconds: f"{float(seconds):g} s",
+    ),
+    ("min_peak_dbfs", "max_peak_dbfs", "--min-peak", "--max-peak", lambda level: f"{level:g} dBFS"),
+)
+"""Conditions of which the first is no more than the second, their options, and how people read them."""
+
 
 def find_options(limit: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that narrow down, which reach it as ``query``.
@@ -81,6 +100,7 @@ def find_options(limit: int | None) -> Callable[[Callable[..., None]], Callable[
             *args: Any, named: tuple[tuple[str, str], ...], tags: str | None, **given: Any
         ) -> None:
             conditions = {name: given.pop(name) for name in Query.__dataclass_fields__ if name in given}
+            _refuse_wrong_order(conditions)
             query = Query(tags=_tags(named, tags), **conditions)
             command(*args, query=query, **given)
 
@@ -101,6 +121,16 @@ def find_options(limit: int | None) -> Callable[[Callable[..., None]], Callable[
 def refuse_unheard_of(archive: Archive, query: Query) -> None:
     """Raise RecordingNotFound where a source is asked for that there is not: most likely a slip."""
     known(archive, query.source)
+
+
+def _refuse_wrong_order(conditions: Mapping[str, Any]) -> None:
+    for least, most, low_option, high_option, shown in _ORDERS:
+        low, high = conditions.get(least), conditions.get(most)
+        if low is not None and high is not None and low > high:
+            raise click.UsageError(
+                f"{low_option} {shown(low)} is more than {high_option} {shown(high)}, "
+                "so nothing can be found; swap them"
+            )
 
 
 def _tags(named: tuple[tuple[str, str], ...], text: str | None) -> Mapping[str, Any] | None:

@@ -16,6 +16,7 @@ from phonobase.cli.output import (
     printable,
     short_id,
 )
+from phonobase.store.found import cursor_of
 from phonobase.store.query import Query
 from phonobase.store.rows import facts
 
@@ -33,7 +34,7 @@ def command(settings: Settings, query: Query, *, as_json: bool) -> None:
         refuse_unheard_of(archive, query)
         found = archive.find(query)
     if as_json:
-        print_json([facts(recording) for recording in found])
+        print_json([facts(recording) | {"cursor": str(cursor_of(recording))} for recording in found])
     elif not found:
         note("no recordings")
     else:

@@ -44,7 +44,7 @@ class Recordings(list[Recording]):
         if query.limit is None or len(found) <= query.limit:
             return cls(found)
         last = found[query.limit - 1]
-        return cls(found[: query.limit], replace(query, after=str(Cursor(last.started_at, last.id))))
+        return cls(found[: query.limit], replace(query, after=str(cursor_of(last))))
 
     def to_arrow(self) -> pa.Table:
         """Return them as a ``pyarrow.Table``: the columns of ``phono_clips`` that hold no audio.
@@ -65,6 +65,11 @@ class Recordings(list[Recording]):
         """
         arrow.pandas()
         return arrow.table(self).to_pandas()
+
+
+def cursor_of(recording: Recording) -> Cursor:
+    """Return the place behind a recording, where a list that ended with it goes on."""
+    return Cursor(recording.started_at, recording.id)
 
 
 def walk(query: Query, find: Callable[[Query], Recordings]) -> Iterator[Recording]:
