@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from phonobase.pcm import Frames
     from phonobase.store.recording import Recording
 
-FORMAT = AudioFormat(16_000, 1, SampleFormat.INT16)
+FORMAT = AudioFormat(44_100, 1, SampleFormat.INT16)
+"""What `phonobase record` records, where nothing else is asked for."""
+
 DAY_S, CUT_S = 24 * 60 * 60, 5
 CUTS = 60
 RAW_AT_MOST, WHOLE_AT_MOST = 2.0, 0.01

@@ -275,7 +275,7 @@ def test_a_look_at_a_day_of_years_reads_an_index(archive: Archive, raw: Raw) -> 
     assert archive.coverage("often", moment, moment + HOUR).heard_us == 60 * 50_000_000
     assert len(archive.cut("often", moment, moment + HOUR).gaps) == 60
     selects = [(sql, values) for sql, values in sent if sql.startswith("SELECT")]
-    assert len(selects) == 3 + 3 + 4 + 4
+    assert len(selects) == 3 + 2 + 3 + 3
     how_far = [sql for sql, _ in selects[:3]]
     explain = "EXPLAIN QUERY PLAN " if raw.is_sqlite else "EXPLAIN "
     with archive.engine.connect() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import bindparam, select
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import ScalarSelect
+    from sqlalchemy import ScalarSelect, Select
     from sqlalchemy.orm import Session
 
     from phonobase.pcm import Frames
@@ -58,7 +58,7 @@ _BATCH = (
         AudioRow,
         (AudioRow.recording_id == ChunkRow.recording_id) & (AudioRow.seq == ChunkRow.seq),
     )
-    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.seq >= bindparam("first_seq"))
+    .where(ChunkRow.recording_id == bindparam("id"))
     .order_by(ChunkRow.seq)
     .limit(bindparam("count"))
     .execution_options(**{FETCHES_AUDIO: True})
@@ -75,7 +75,10 @@ def _at_frame(place: str) -> ScalarSelect[int]:
     )
 
 
-_AT_FRAMES = select(_at_frame("first"), _at_frame("last"))
+_BY_SEQ = _BATCH.where(ChunkRow.seq >= bindparam("first_seq"))
+# Both edges, or the rest of a recording would be looked at for a few seconds of it.
+_BY_FRAME = _BATCH.where(ChunkRow.seq >= _at_frame("first"), ChunkRow.seq <= _at_frame("last"))
+_AT_FRAME = select(_at_frame("first"))
 _AT_BYTE = (
     select(ChunkRow.seq)
     .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_byte <= bindparam("place"))
@@ -118,12 +121,10 @@ class StoredChunks:
         decoded_rows = _DECODED_BYTES * recording.chunk_count // decoded
         return max(1, min(stored_rows, decoded_rows))
 
-    def seqs_at_frames(self, first: int, last: int) -> tuple[int, int]:
-        """Return the numbers of the chunks that hold two frames."""
+    def seq_at_frame(self, frame: int) -> int:
+        """Return the number of the chunk that holds a frame."""
         with self._session() as session:
-            values = {"id": self.recording.id, "first": first, "last": last}
-            first_seq, last_seq = session.execute(_AT_FRAMES, values).one()
-        return first_seq or 0, last_seq or 0
+            return session.scalar(_AT_FRAME, {"id": self.recording.id, "first": frame}) or 0
 
     def seq_at_byte(self, offset: int) -> int:
         """Return the number of the chunk that holds a byte, counted behind the header."""
@@ -137,12 +138,10 @@ class StoredChunks:
             CorruptRecording: One of them is missing.
         """
         count = min(count, self.recording.chunk_count - first_seq)
-        values = {"id": self.recording.id, "first_seq": first_seq, "count": count}
-        with self._session() as session:
-            found = [StoredChunk(*row) for row in session.execute(_BATCH, values)]
-        for seq in range(first_seq, first_seq + count):
-            if not found[seq - first_seq :] or found[seq - first_seq].seq != seq:
-                raise self._missing(seq)
+        found = self._fetched(_BY_SEQ, {"first_seq": first_seq, "count": count})
+        self._check_follow(found, first_seq)
+        if len(found) < count:
+            raise self._missing(first_seq + len(found))
         return found
 
     def chunks(self) -> Iterator[StoredChunk]:
@@ -189,17 +188,16 @@ class StoredChunks:
         Raises:
             CorruptRecording: One of them is missing.
         """
-        first_seq, last_seq = self.seqs_at_frames(start, stop - 1)
         place = start
-        for run in self._batches(first_seq, last_seq + 1):
-            end = run[-1].first_frame + run[-1].frame_count
-            if not run[0].first_frame <= place < end:
-                break
+        while place < stop:
+            values = {"first": place, "last": stop - 1, "count": self.rows_per_batch}
+            run = self._fetched(_BY_FRAME, values)
+            self._check_follow(run, run[0].seq if run else 0)
+            if not run or not run[0].first_frame <= place < run[0].first_frame + run[0].frame_count:
+                raise self._missing(run[0].seq + 1 if run else 0)
+            place = run[-1].first_frame + run[-1].frame_count
             yield run
             run.clear()
-            place = end
-        if place < stop:
-            raise self._missing(last_seq + 1 if place > start else first_seq + 1)
 
     def array(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""
@@ -210,6 +208,17 @@ class StoredChunks:
     def _batches(self, first_seq: int, end_seq: int) -> Iterator[list[StoredChunk]]:
         for seq in range(first_seq, end_seq, self.rows_per_batch):
             yield self.fetch(seq, min(self.rows_per_batch, end_seq - seq))
+
+    def _fetched(self, statement: Select[*tuple[Any, ...]], values: dict[str, int]) -> list[StoredChunk]:
+        with self._session() as session:
+            rows = session.execute(statement, {"id": self.recording.id, **values})
+            return [StoredChunk(*row) for row in rows]
+
+    def _check_follow(self, found: Sequence[StoredChunk], first_seq: int) -> None:
+        """Raise CorruptRecording unless chunks follow each other, the first of them in its place."""
+        for seq, chunk in enumerate(found, first_seq):
+            if chunk.seq != seq:
+                raise self._missing(seq)
 
     def _missing(self, seq: int) -> CorruptRecording:
         return CorruptRecording(

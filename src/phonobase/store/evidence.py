@@ -155,7 +155,7 @@ def _chunks(archive: Archive, sound: Sound) -> tuple[bytes, tuple[form.ChunkEntr
         ChunkRow.sha256,
         ChunkRow.chain,
     ).where(ChunkRow.recording_id == recording.id)
-    first_seq, _ = archive.stored(recording).seqs_at_frames(sound.first_frame, sound.end_frame - 1)
+    first_seq = archive.stored(recording).seq_at_frame(sound.first_frame)
     with archive.session() as session:
         found = [
             form.ChunkEntry(*row[:4], row.sha256.hex(), row.chain.hex())

@@ -58,13 +58,18 @@ class _GapColumns:
         until: sa.BindParameter[datetime] = sa.bindparam("until")
         day_before: sa.BindParameter[datetime] = sa.bindparam("day_before")
         rows = select(*columns).where(GapRow.source == sa.bindparam("source"))
-        rows = rows.order_by(GapRow.started_at, GapRow.id).execution_options(yield_per=_ROWS)
         long = rows.where(GapRow.started_at < day_before, GapRow.ended_at > since)
-        self.long = {dialect: long.where(is_long) for dialect, is_long in _IS_LONG.items()}
-        self.reaching = rows.where(
+        short = rows.where(
             GapRow.started_at >= day_before, GapRow.started_at < since, GapRow.ended_at > since
         )
-        self.beginning = rows.where(GapRow.started_at >= since, GapRow.started_at < until)
+        self.reaching = {
+            dialect: sa.union_all(long.where(is_long), short) for dialect, is_long in _IS_LONG.items()
+        }
+        self.beginning = (
+            rows.where(GapRow.started_at >= since, GapRow.started_at < until)
+            .order_by(GapRow.started_at, GapRow.id)
+            .execution_options(yield_per=_ROWS)
+        )
 
 
 _WHOLE = _GapColumns(*_GAP.columns)
@@ -215,6 +220,6 @@ def _gap_rows(
     values = {"source": source, "since": begin, "until": end}
     if since is not None:
         values["day_before"] = max(begin, _FIRST + _LONGEST) - _LONGEST
-        yield from session.execute(columns.long[session.get_bind().dialect.name], values)
-        yield from session.execute(columns.reaching, values)
+        reaching = session.execute(columns.reaching[session.get_bind().dialect.name], values)
+        yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
     yield from session.execute(columns.beginning, values)
