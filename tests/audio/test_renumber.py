@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,6 +56,23 @@ def test_the_decoder_finds_nothing_wrong_with_other_numbers(form: AudioFormat) -
         stream = flac.header(form, 3 * 4096 + 5) + b"".join(moved)
         done = subprocess.run([*DECODE, "-"], input=stream, capture_output=True, check=True)
         assert done.stdout == random_pcm(3 * 4096 + 5, form.channels, str(form.sample_format))
+
+
+def test_sound_that_looks_like_a_header_ends_no_frame() -> None:
+    """Noise is stored as it is, and in each packet's there is the header of the next, checksum and all."""
+    form = AudioFormat(44_100, 1)
+    noise = frames_of(random_pcm(4 * 4096, 1, "int16"), 1, "int16").copy()
+    plain = _packets(form, 4 * 4096)
+    for number in range(3):
+        planted = plain[number + 1][:6]
+        assert planted[:2] == b"\xff\xf8"
+        noise[4096 * number + 1_000 : 4096 * number + 1_003, 0] = np.frombuffer(planted, ">i2")
+    encoder = flac.FlacEncoder(form)
+    packets = [packet.data for packet in [*encoder.write(noise), *encoder.finish()]]
+    assert all(plain[number + 1][:6] in packets[number] for number in range(3))
+
+    assert list(split(io.BytesIO(b"".join(packets)).read, 0)) == packets
+    assert list(split(io.BytesIO(b"".join(packets[1:])).read, 1)) == packets[1:]
 
 
 @settings(max_examples=50, deadline=None)

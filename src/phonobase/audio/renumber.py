@@ -45,11 +45,11 @@ def split(read: Callable[[int], bytes], first_number: int) -> Iterator[bytes]:
     """
     data, number = bytearray(), first_number
     while True:
-        place = _find(data, number + 1, 1)
+        place = _end(data, number + 1, 1)
         while place < 0 and (more := read(_READ_BYTES)):
             searched = max(1, len(data) - _LARGEST_HEADER)
             data += more
-            place = _find(data, number + 1, searched)
+            place = _end(data, number + 1, searched)
             if place < 0 and len(data) > _LARGEST_FRAME:
                 break
         if not data:
@@ -77,16 +77,21 @@ def renumbered(frame: bytes, old: int, new: int) -> bytes:
     return after + body + checksum.to_bytes(_CRC16_BYTES, "big")
 
 
-def _find(data: bytearray, number: int, start: int) -> int:
-    """Return where the frame of a number begins; -1 where it is not there, or not all of its header."""
+def _end(data: bytearray, next_number: int, start: int) -> int:
+    """Return where the frame that the data begin with ends and the next begins; -1 where that is not there.
+
+    What looks like a header may be sound, and be meant to: but the two bytes before one are the checksum of
+    the frame that ends there.
+    """
     place = data.find(_SYNC, start)
-    while place >= 0 and not _is_header(data, place, number):
+    while place >= 0:
+        if _is_header(data, place, next_number) and _crc16(data[:place]) == 0:
+            return place
         place = data.find(_SYNC, place + 1)
     return place
 
 
 def _is_header(data: bytes | bytearray, place: int, number: int) -> bool:
-    # Sound that looks like this happens once in 2**48 bytes at the most; and then in the right place, too.
     if data[place : place + 2] != _SYNC or len(data) < place + _NUMBER_OFFSET:
         return False
     coded = _coded(number)
@@ -122,11 +127,16 @@ def _crc8(data: bytes) -> int:
     return crc
 
 
-def _crc16(data: bytes) -> int:
-    crc, step = 0, _crc16_steps()[0]
-    for byte in data:
-        crc = int(step[crc]) ^ int(_crc16_table()[byte])
-    return crc
+def _crc16(data: bytes | bytearray) -> int:
+    # Those of neighbours are joined to that of both, until one is left; zeros before them change nothing.
+    crcs = _crc16_table()[np.frombuffer(bytes(data), np.uint8)]
+    for step in _crc16_steps():
+        if len(crcs) <= 1:
+            break
+        if len(crcs) % 2:
+            crcs = np.concatenate([crcs[:1] * 0, crcs])
+        crcs = step[crcs[0::2]] ^ crcs[1::2]
+    return int(crcs[0])
 
 
 def _moved(crc: int, byte_count: int) -> int:
