@@ -17,7 +17,16 @@ from phonobase.audio.kinds import Kind, suffixes
 from phonobase.audio.labels import audacity, webvtt
 from phonobase.cli.files import STDOUT, NewFiles, moment_name, recording_name
 from phonobase.cli.options import Moment, Settings, json_option, pass_settings
-from phonobase.cli.output import counted, duration, gap_as_json, note, print_json, printable, progress_bar
+from phonobase.cli.output import (
+    counted,
+    duration,
+    gap_as_json,
+    local_time,
+    note,
+    print_json,
+    printable,
+    progress_bar,
+)
 from phonobase.errors import PhonobaseError
 from phonobase.store.accounting import check_manifest
 from phonobase.store.archive import Archive
@@ -178,8 +187,8 @@ def _export_recording(archive: Archive, recording_id: str, wishes: _Wishes) -> d
 def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     if not cut.takes:
         raise PhonobaseError(
-            f"nothing of {printable(cut.source)} was heard from {cut.since.isoformat()} to "
-            f"{cut.until.isoformat()}: {_causes(cut) or 'no frame begins then'}; "
+            f"nothing of {printable(cut.source)} was heard from {local_time(cut.since)} to "
+            f"{local_time(cut.until)}: {_causes(cut) or 'no frame begins then'}; "
             "see what was with: phonobase coverage"
         )
     if len(cut.takes) > 1:
@@ -199,7 +208,7 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     ]
     done = _write(archive, cut, plans, wishes)
     for file in done["files"]:
-        note(f"{file['started_at'].isoformat()} to {file['ended_at'].isoformat()} -> {file['path']}")
+        note(f"{local_time(file['started_at'])} to {local_time(file['ended_at'])} -> {file['path']}")
     if cut.gaps:
         lost = duration(cut.lost_us / _SECOND_US)
         note(f"{counted(len(cut.gaps), 'gap')}, {lost} not heard: {_causes(cut)}")

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from phonobase.cli.options import Settings, json_option, pass_settings
-from phonobase.cli.output import counted, note, print_json, printable, progress_bar
+from phonobase.cli.output import counted, local_time, note, print_json, printable, progress_bar
 from phonobase.errors import CorruptRecording, ProofFailed, RecordingNotFound
-from phonobase.store.manifest import load
+from phonobase.store.columns import from_us
+from phonobase.store.manifest import Manifest, load, text_to_us
 from phonobase.store.proof import prove
 from phonobase.store.verify import Verification
 
@@ -28,24 +29,35 @@ def command(settings: Settings, names: tuple[str, ...], manifest: Path | None, *
 
     Exits 1 where something is not. Hashes and the chain are computed anew, and the sound is decoded and
     compared. All recordings, where no ID is given. With --manifest, exported files are compared with what was
-    written down of them.
+    written down of them: all that it names, where no FILE is given.
     """
     if manifest is None:
+        _refuse_files(names)
         _verify_recordings(settings, names, as_json=as_json)
-    elif names:
-        _verify_files([Path(name) for name in names], manifest, as_json=as_json)
     else:
-        raise click.UsageError("--manifest is of exported files; name one")
+        _verify_files([Path(name) for name in names], manifest, as_json=as_json)
+
+
+def _refuse_files(names: tuple[str, ...]) -> None:
+    file = next((name for name in names if Path(name).is_file()), None)
+    if file is not None:
+        raise click.UsageError(
+            f"{printable(file)} is a file; say with --manifest what it is to be compared with"
+        )
 
 
 def _verify_files(paths: list[Path], manifest_path: Path, *, as_json: bool) -> None:
+    """Verify files, but not the manifest itself, if it is among them; all beside it, where none is named."""
     try:
         manifest = load(manifest_path.read_bytes())
+        paths = [path for path in paths if not path.samefile(manifest_path)]
+        paths = paths or [manifest_path.with_name(Path(entry.name).name) for entry in manifest.files]
         sizes = sum(path.stat().st_size for path in paths)
     except OSError as error:
         raise ProofFailed(f"{error.filename} cannot be read: {error.strerror}; name a file") from error
     proofs: list[dict[str, object]] = []
     failures: list[ProofFailed] = []
+    unchecked = [entry.name for entry in manifest.files]
     with progress_bar("verifying", sizes) as done:
         for path in paths:
             try:
@@ -54,17 +66,29 @@ def _verify_files(paths: list[Path], manifest_path: Path, *, as_json: bool) -> N
                 failures.append(error)
                 proofs.append({"path": str(path), "ok": False, "fault": str(error)})
                 continue
+            unchecked = [name for name in unchecked if name != entry.name]
             proofs.append({"path": str(path), "ok": True, "fault": None})
             if not as_json:
                 click.echo(f"ok   {path}  {counted(entry.frame_count, 'frame')}")
     if as_json:
-        print_json(proofs)
+        print_json({"files": proofs, "unchecked": unchecked})
     if failures:
         raise ProofFailed("; ".join(map(str, failures)))
     if not as_json:
-        files = f"{counted(len(paths), 'file')} {'is' if len(paths) == 1 else 'are'} what was exported"
-        lost = f"{counted(len(manifest.gaps), 'gap')} listed" if manifest.gaps else "no gaps"
-        note(f"{files} of {printable(manifest.source)}, {manifest.since} to {manifest.until}, {lost}")
+        note(_summary(manifest, unchecked))
+
+
+def _summary(manifest: Manifest, unchecked: list[str]) -> str:
+    """Return what is proved where each file that was looked at is as it was exported."""
+    number = len(manifest.files)
+    files = f"{number - len(unchecked)} of {number} files" if unchecked else counted(number, "file")
+    since, until = (local_time(from_us(text_to_us(text))) for text in (manifest.since, manifest.until))
+    lost = f"{counted(len(manifest.gaps), 'gap')} listed" if manifest.gaps else "no gaps"
+    missed = f"; not looked at: {', '.join(map(printable, unchecked))}" if unchecked else ""
+    are = "is" if number - len(unchecked) == 1 else "are"
+    return (
+        f"{files} {are} what was exported of {printable(manifest.source)}, {since} to {until}, {lost}{missed}"
+    )
 
 
 def _verify_recordings(settings: Settings, recording_ids: tuple[str, ...], *, as_json: bool) -> None:
