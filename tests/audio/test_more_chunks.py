@@ -24,7 +24,9 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def test_past_four_gibibytes_it_is_rf64(tmp_path: Path, dtype: str) -> None:
     """With a bext chunk and cues before it, sound that 32 bits cannot count is read from its place."""
     form, count = AudioFormat(48_000, 1, SampleFormat(dtype)), 3_000_000_000
-    more = bext.chunk(form, START, "desk", "1" * 32) + cues.cue_chunks([Label(7, 2**31, "note", "odd")])
+    more = bext.chunk(form, START, 12 * 3600 * 48_000, "desk", "1" * 32) + cues.cue_chunks(
+        [Label(7, 2**31, "note", "odd")]
+    )
     samples = np.arange(1, 1_001, dtype=form.sample_format.dtype)
     path = tmp_path / "long.wav"
     with path.open("wb") as file:
@@ -49,9 +51,18 @@ def test_a_label_has_32_bits_for_its_place() -> None:
         cues.cue_chunks([Label(2**32 - 1, 1, "note")])
 
 
+def test_labels_that_fill_the_comments_of_a_flac_file_are_refused() -> None:
+    """A block of FLAC has 24 bits for its size; what comes near is for a file of its own."""
+    labels = [Label(number, 1, "note", 50_000 * "x") for number in range(330)]
+
+    assert len(cues.chapters(labels[:300], 8_000)) == 600
+    with pytest.raises(UnsupportedFormat, match="write them to a file of their own"):
+        cues.chapters(labels, 8_000)
+
+
 def test_what_is_too_long_is_cut_off() -> None:
     """A description has 256 characters and no more; the fields behind it stay where they are."""
-    chunk = bext.chunk(AudioFormat(8_000, 1), START, "x" * 300, "y" * 40)
+    chunk = bext.chunk(AudioFormat(8_000, 1), START, 12 * 3600 * 8_000, "x" * 300, "y" * 40)
 
     assert len(chunk) % 2 == 0
     found = wavinfo.wave_bext_reader.WavBextReader(chunk[8:], "ascii")

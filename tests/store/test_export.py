@@ -185,14 +185,14 @@ def test_flac_to_a_pipe_has_no_md5_and_the_right_length(archive: Archive, tmp_pa
 @pytest.mark.parametrize("moved_us", [0, 125_000, 1_749_999, 1_750_000, 3_600_000_000])
 def test_a_broadcast_wave_says_when(archive: Archive, tmp_path: Path, moved_us: int) -> None:
     """Wavinfo and ffprobe read who made it, which recording it is, and UTC, around midnight, to the frame."""
-    recording = _recorded(archive)
     began = START + timedelta(microseconds=moved_us)
-    take = Take("Büro 3", recording.format, began, (Sound(recording, 0, 1_000),))
+    take = Take.of(archive.add(PCM[:2_000], RATE, source="Büro 3", started_at=began))
+    (recording,) = (sound.recording for sound in take.sounds)
 
     path = _written(archive, take, tmp_path / "clip.bwf")
 
     midnight = began.replace(hour=0, minute=0, second=0, microsecond=0)
-    reference = (began - midnight) // timedelta(microseconds=1) * RATE // 1_000_000
+    reference = round((began - midnight) / timedelta(seconds=1) * RATE)
     found = wavinfo.WavInfoReader(str(path)).bext
     assert (found.originator, found.originator_ref) == ("phonobase", recording.id.hex)
     assert (found.originator_date, found.originator_time) == (f"{began:%Y-%m-%d}", f"{began:%H:%M:%S}")
@@ -338,3 +338,17 @@ def test_hours_take_no_more_memory_than_a_minute(
 
     print({"60 s": short, f"{seconds} s": long})
     assert long <= 1.05 * short
+
+
+@pytest.mark.parametrize("rate", [44_100, 11_025, 8_000])
+def test_the_time_reference_counts_every_frame(archive: Archive, tmp_path: Path, rate: int) -> None:
+    """Files of a recording that follow each other do so by their references, also past midnight."""
+    recording = archive.add(PCM, rate, source="desk", started_at=START + timedelta(microseconds=1))
+    second_ref = round((86_400 - 1.75 + 1e-6) * rate)
+
+    for first in [*range(1, 40), *range(7 * rate // 4 - 2, 7 * rate // 4 + 3)]:
+        path = _written(archive, _part(recording, first, first + 10), tmp_path / "cut.bwf")
+        found = wavinfo.WavInfoReader(str(path)).bext
+        is_next_day = first * 4 >= 7 * rate
+        assert found.originator_date == ("2026-03-02" if is_next_day else "2026-03-01")
+        assert found.time_reference == second_ref + first - (86_400 * rate if is_next_day else 0)

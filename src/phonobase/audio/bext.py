@@ -18,22 +18,21 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _MODES = {1: "mono", 2: "stereo"}
-_SECOND_US = 1_000_000
 
 
-def chunk(audio_format: AudioFormat, started_at: datetime, description: str, reference: str) -> bytes:
+def chunk(
+    audio_format: AudioFormat, started_at: datetime, time_reference: int, description: str, reference: str
+) -> bytes:
     """Return the chunk ``bext``.
 
     Args:
-        audio_format: Of the file; its rate is what the time reference counts in.
+        audio_format: Of the file.
         started_at: At the first frame.
+        time_reference: Frames before the first since midnight UTC.
         description: What it is; what is not ASCII becomes a question mark, what is too long is cut off.
         reference: What the originator calls it, 32 characters at most.
     """
     moment = started_at.astimezone(UTC)
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    since_midnight = moment - midnight
-    since_midnight_us = since_midnight.seconds * _SECOND_US + since_midnight.microseconds
     body = struct.pack(
         "<256s32s32s10s8sQH64s190s",
         _ascii(description),
@@ -41,7 +40,7 @@ def chunk(audio_format: AudioFormat, started_at: datetime, description: str, ref
         _ascii(reference),
         moment.strftime("%Y-%m-%d").encode(),
         moment.strftime("%H:%M:%S").encode(),
-        since_midnight_us * audio_format.sample_rate // _SECOND_US,
+        time_reference,
         _VERSION,
         bytes(64),
         bytes(190),

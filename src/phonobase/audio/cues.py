@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _UNSIGNED_32_MAX = 0xFFFFFFFF
 _MOST_CHAPTERS = 999
+_MOST_CAPTION_BYTES = 16_000_000
+"""The block of comments takes 2**24 bytes in all; the rest is for what else it says."""
 
 
 def cue_chunks(labels: Sequence[Label]) -> bytes:
@@ -46,11 +48,16 @@ def chapters(labels: Sequence[Label], sample_rate: int) -> dict[str, str]:
     """Return the comments that make labels the chapters of a FLAC file; each begins where its label does.
 
     Raises:
-        UnsupportedFormat: There are more than chapters have numbers.
+        UnsupportedFormat: There are more than chapters have numbers, or more letters than comments take.
     """
     if len(labels) > _MOST_CHAPTERS:
         raise UnsupportedFormat(
             f"a FLAC file holds {_MOST_CHAPTERS} chapters, and there are {len(labels)} labels; "
+            "write them to a file of their own"
+        )
+    if sum(len(label.caption.encode()) for label in labels) > _MOST_CAPTION_BYTES:
+        raise UnsupportedFormat(
+            f"a FLAC file holds {_MOST_CAPTION_BYTES} bytes of labels, and there are more; "
             "write them to a file of their own"
         )
     comments = {}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 _PACKET = flac.FRAMES_PER_PACKET
+_SECOND_US = 1_000_000
+_DAY_US = 86_400 * _SECOND_US
 
 
 def write_take(
@@ -128,7 +130,10 @@ def _header(take: Take, kind: Kind, labels: Sequence[Label], md5: bytes = flac.U
     if kind is Kind.BWF:
         said = _comments(take)
         what = f"{said['SOURCE']}, {said['DATE']}"
-        more = bext.chunk(take.format, take.started_at, what, said["PHONOBASE_RECORDING"]) + more
+        marks = bext.chunk(
+            take.format, take.started_at, _time_reference(take), what, said["PHONOBASE_RECORDING"]
+        )
+        more = marks + more
     return wav.header(take.format, take.frame_count, more)
 
 
@@ -139,6 +144,20 @@ def _comments(take: Take) -> dict[str, str]:
         "DATE": take.started_at.isoformat(timespec="microseconds"),
         "PHONOBASE_RECORDING": take.sounds[0].recording.id.hex,
     }
+
+
+def _time_reference(take: Take) -> int:
+    """Return the frames since midnight UTC before the first of a take.
+
+    They are counted from where its recording began, and only that is rounded, to the nearest frame: a take's
+    own beginning is in whole microseconds, which begin no frame.
+    """
+    sound = take.sounds[0]
+    silent = sum(part.frame_count for part in take.parts[: take.parts.index(sound)])
+    midnight_us = to_us(take.started_at) // _DAY_US * _DAY_US
+    late = (to_us(sound.recording.started_at) - midnight_us) * take.format.sample_rate
+    nearest = (2 * late + _SECOND_US) // (2 * _SECOND_US)
+    return max(0, nearest + sound.first_frame - silent)
 
 
 def _copy_whole(archive: Archive, sound: Sound, out: BinaryIO, on_frames: Callable[[int], None]) -> None:
