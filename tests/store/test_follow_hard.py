@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -257,7 +258,7 @@ def test_a_position_of_another_archive(archive: Archive, archive_url: str) -> No
         ),
         *({"until": until} for until in ("0:0:", "5:3:")),
         *({"place": place} for place in (10**40, -1)),
-        {"unfinished": {uuid7(0): -1}},
+        {"unfinished": {UUID(int=0): -1}},
     ],
     ids=str,
 )
