@@ -194,7 +194,8 @@ class StoredChunks:
             run = self._fetched(_BY_FRAME, values)
             self._check_follow(run, run[0].seq if run else 0)
             if not run or not run[0].first_frame <= place < run[0].first_frame + run[0].frame_count:
-                raise self._missing(run[0].seq + 1 if run else 0)
+                at_place = self.seq_at_frame(place)
+                raise self._missing(at_place + 1 if run and run[0].seq == at_place else at_place)
             place = run[-1].first_frame + run[-1].frame_count
             yield run
             run.clear()
