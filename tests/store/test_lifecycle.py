@@ -21,7 +21,7 @@ from tests.store.definitions import definitions
 from tests.store.judge import Program, Raw, random_pcm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from alembic.config import Config
     from sqlalchemy.engine import Engine
@@ -30,22 +30,6 @@ FROZEN = Path(__file__).parent / "frozen"
 BEGAN = datetime(2026, 1, 31, 23, 59, 58, 500_001, tzinfo=UTC)
 _TABLES = ("phono_source", "phono_recording", "phono_chunk", "phono_audio", "phono_gap")
 REVISIONS = [f"phonobase_{number:04}" for number in range(1, 7)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """A database without any table, on either."""
-    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
-    url: str = request.getfixturevalue(name)
-    return url
-
-
-@pytest.fixture
-def empty(empty_url: str) -> Iterator[Engine]:
-    """An engine on a database without any table."""
-    engine = create_engine(empty_url)
-    yield engine
-    engine.dispose()
 
 
 def test_every_revision_goes_down_and_up_again(empty_url: str, empty: Engine) -> None:

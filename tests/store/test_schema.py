@@ -22,8 +22,6 @@ from tests.store.definitions import definitions
 from tests.store.judge import Program, Raw, random_pcm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy.engine import Engine
 
 ROOT = Path(__file__).parents[2]
@@ -39,22 +37,6 @@ TABLES = {
     "phono_source",
 }
 VIEWS = {"phono_annotations", "phono_clips", "phono_coverage", "phono_gaps"}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """A database without any table, on either."""
-    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
-    url: str = request.getfixturevalue(name)
-    return url
-
-
-@pytest.fixture
-def empty(empty_url: str) -> Iterator[Engine]:
-    """An engine on a database without any table."""
-    engine = create_engine(empty_url)
-    yield engine
-    engine.dispose()
 
 
 _START = """

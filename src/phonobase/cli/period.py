@@ -6,8 +6,8 @@ from datetime import UTC, datetime, time
 
 import click
 
-from phonobase.errors import RecordingNotFound
 from phonobase.store.archive import Archive
+from phonobase.store.lookup import no_source
 
 
 def day_so_far(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
@@ -40,5 +40,5 @@ def known(archive: Archive, source: str | None) -> list[str]:
     if source is None:
         return names
     if source not in names:
-        raise RecordingNotFound(f"no source {source!r}; there are: {', '.join(names) or 'none yet'}")
+        raise no_source(source, names)
     return [source]

@@ -17,7 +17,7 @@ from phonobase.store.columns import to_us, with_zone
 from phonobase.store.ids import uuid7
 from phonobase.store.lookup import not_found
 from phonobase.store.models import AnnotationRow, RecordingRow
-from phonobase.store.recording import MAX_SECONDS, is_number, refuse_unknown, storable
+from phonobase.store.recording import LONGEST, is_number, refuse_unknown, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 _ANNOTATION = cast("sa.Table", AnnotationRow.__table__)
-_LONGEST = timedelta(seconds=MAX_SECONDS)
 _KIND_CHARACTERS, _AUTHOR_CHARACTERS = 100, 200
 
 
@@ -156,7 +155,7 @@ def find_annotations(
     if since is not None:
         earliest = with_zone(since)
         statement = statement.where(
-            RecordingRow.started_at >= earliest - _LONGEST, RecordingRow.ended_at >= earliest
+            RecordingRow.started_at >= earliest - LONGEST, RecordingRow.ended_at >= earliest
         )
     if until is not None:
         statement = statement.where(RecordingRow.started_at < with_zone(until))

@@ -18,14 +18,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from phonobase.store.cursor import Cursor
 from phonobase.store.models import AnnotationRow, RecordingRow
 from phonobase.store.query import LOUD_DBFS, SILENT_DBFS, Level, Query
-from phonobase.store.recording import MAX_SECONDS
+from phonobase.store.recording import LONGEST, MAX_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy.orm import InstrumentedAttribute
 
-_LONGEST = timedelta(seconds=MAX_SECONDS)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND_US = 1_000_000
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -52,7 +51,7 @@ def _in_time(query: Query) -> Iterator[sa.ColumnElement[bool]]:
         heard_until = min(heard_until or _LAST, _moved(query.heard_at, _MICROSECOND))
     first, end = query.since or _FIRST, min(query.until or _LAST, heard_until or _LAST)
     if heard_since is not None:
-        first = max(first, _moved(heard_since, -_LONGEST))
+        first = max(first, _moved(heard_since, -LONGEST))
         yield RecordingRow.ended_at > heard_since
     if first > _FIRST:
         yield RecordingRow.started_at >= first

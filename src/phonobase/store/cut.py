@@ -16,7 +16,7 @@ from phonobase.store.cutting import ROUNDED_US, Hole, Piece, cut_up, unheard, un
 from phonobase.store.gaps import accounted_until, find_gaps
 from phonobase.store.lookup import check_source
 from phonobase.store.models import RecordingRow
-from phonobase.store.recording import MAX_SECONDS
+from phonobase.store.recording import LONGEST
 from phonobase.store.rows import to_recording
 from phonobase.store.take import Silence, Sound, Take
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from phonobase.store.recording import Recording
 
 
-_LONGEST = timedelta(seconds=MAX_SECONDS)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 # Put together once: that takes as long as asking.
 _REACHING = (
@@ -115,7 +114,7 @@ def _recordings(session: Session, source: str, since: datetime, until: datetime)
     """Return the recordings that reach into a stretch, in the order of their beginning."""
     values = {
         "source": source,
-        "longest_before": max(since, _FIRST + _LONGEST) - _LONGEST,
+        "longest_before": max(since, _FIRST + LONGEST) - LONGEST,
         "since": since,
         "until": until,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from phonobase.store.coverage import (
 )
 from phonobase.store.ids import uuid7
 from phonobase.store.models import GapRow, RecordingRow, SourceRow
-from phonobase.store.recording import MAX_SECONDS, source_name, storable
+from phonobase.store.recording import LONGEST, source_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _SOURCE, _GAP = (cast("sa.Table", row.__table__) for row in (SourceRow, GapRow))
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_LONGEST = timedelta(seconds=MAX_SECONDS)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ROWS = 1000
 """Rows that are fetched at once where there may be any number."""
@@ -130,7 +129,7 @@ def accounted_until(session: Session, source: str) -> datetime | None:
     heard = newest and session.scalar(
         # One that began earlier may end later, and no recording is longer than a day.
         select(func.max(RecordingRow.ended_at, type_=RecordingRow.ended_at.type)).where(
-            RecordingRow.source == source, RecordingRow.started_at >= newest - _LONGEST
+            RecordingRow.source == source, RecordingRow.started_at >= newest - LONGEST
         )
     )
     listed = session.scalar(
@@ -190,7 +189,7 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
         select(RecordingRow.started_at, RecordingRow.ended_at, RecordingRow.id)
         .where(
             RecordingRow.source == source,
-            RecordingRow.started_at >= since - _LONGEST,
+            RecordingRow.started_at >= since - LONGEST,
             RecordingRow.started_at < until,
             RecordingRow.ended_at > since,
         )
@@ -219,7 +218,7 @@ def _gap_rows(
     begin, end = with_zone(since or _FIRST), with_zone(until or _LAST)
     values = {"source": source, "since": begin, "until": end}
     if since is not None:
-        values["day_before"] = max(begin, _FIRST + _LONGEST) - _LONGEST
+        values["day_before"] = max(begin, _FIRST + LONGEST) - LONGEST
         reaching = session.execute(columns.reaching[session.get_bind().dialect.name], values)
         yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
     yield from session.execute(columns.beginning, values)

@@ -12,6 +12,8 @@ from phonobase.errors import RecordingNotFound
 from phonobase.store.models import RecordingRow, SourceRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
 LAST = "last"
@@ -51,7 +53,12 @@ def check_source(session: Session, name: str) -> None:
     """Raise RecordingNotFound, naming those that there are, unless there is a source of that name."""
     known = list(session.scalars(select(SourceRow.name).order_by(SourceRow.name)))
     if name not in known:
-        raise RecordingNotFound(f"no source {name!r}; there are: {', '.join(known) or 'none yet'}")
+        raise no_source(name, known)
+
+
+def no_source(name: str, known: Sequence[str]) -> RecordingNotFound:
+    """Return the error that says that there is no source of a name, and which there are."""
+    return RecordingNotFound(f"no source {name!r}; there are: {', '.join(known) or 'none yet'}")
 
 
 def _newest(session: Session) -> UUID:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_SOURCE = "default"
 MAX_SECONDS = 86_400
 """No recording is longer than a day, so that a search by time knows how far back to look."""
+LONGEST = timedelta(seconds=MAX_SECONDS)
 
 Word = Literal["title", "notes", "external_id"]
 WORDS: tuple[Word, ...] = get_args(Word)

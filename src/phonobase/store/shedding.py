@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from phonobase.store.engine import WRITES, plain_errors
 from phonobase.store.models import AnnotationRow, AudioRow, ChunkRow, GapRow, RecordingRow
-from phonobase.store.recording import MAX_SECONDS
+from phonobase.store.recording import LONGEST
 from phonobase.store.sending import annotation_ids, extents
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from phonobase.store.archive import Archive
     from phonobase.store.sending import Extent
-
-_LONGEST = timedelta(seconds=MAX_SECONDS)
 
 
 def may_leave(spool: Archive, recording_id: UUID, sent: Extent) -> bool:
@@ -96,6 +93,6 @@ def _may_leave(connection: sa.Connection, recording_id: UUID, sent: Extent) -> b
     )
     later = others.where(RecordingRow.started_at > this.started_at)
     longer = others.where(
-        RecordingRow.started_at >= this.ended_at - _LONGEST, RecordingRow.ended_at >= this.ended_at
+        RecordingRow.started_at >= this.ended_at - LONGEST, RecordingRow.ended_at >= this.ended_at
     )
     return all(connection.scalar(other.limit(1)) for other in (later, longer))
