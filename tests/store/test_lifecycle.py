@@ -126,7 +126,7 @@ import sqlalchemy as sa
 from alembic import op
 from phonobase.store.models import Base
 
-revision, down_revision, branch_labels, depends_on = "phonobase_9999", "phonobase_0006", None, None
+revision, down_revision, branch_labels, depends_on = "phonobase_9999", "phonobase_0007", None, None
 
 
 def upgrade():

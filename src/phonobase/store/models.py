@@ -335,3 +335,75 @@ class CommitRow(Base):
     place: Mapped[int] = mapped_column(
         BigInt, comment="PostgreSQL: the transaction's id; SQLite: a number that only rises"
     )
+
+
+class TokenRow(Base):
+    """What somebody shows who asks over HTTP; of its secret only the hash is kept."""
+
+    __tablename__ = "phono_token"
+    __table_args__ = (
+        CheckConstraint("length(name) BETWEEN 1 AND 200", name="name_length"),
+        CheckConstraint("length(secret_sha256) = 32", name="secret_sha256_length"),
+        CheckConstraint("scope IN ('read', 'write', 'admin')", name="scope_known"),
+    )
+
+    id: Mapped[UUID] = mapped_column(
+        Uuid, primary_key=True, comment="UUID version 7 whose time is created_at"
+    )
+    name: Mapped[str] = mapped_column(Text, comment="whose it is: a person, or a program")
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="SHA-256 of its secret")
+    scope: Mapped[str] = mapped_column(Text, comment="read, write or admin; each includes the last")
+    sources: Mapped[list[str] | None] = mapped_column(
+        JsonObject, comment="list of the sources it is for; all of them, if null"
+    )
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="when it was made")
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, comment="when it ends; never, if null")
+    revoked_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime, comment="when it was taken back, if it was"
+    )
+
+
+class SessionRow(Base):
+    """A browser that showed a token once and has a cookie since; it has that token's rights."""
+
+    __tablename__ = "phono_session"
+    __table_args__ = (
+        CheckConstraint("length(secret_sha256) = 32", name="secret_sha256_length"),
+        Index(None, "token_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(
+        Uuid, primary_key=True, comment="UUID version 7 whose time is created_at"
+    )
+    token_id: Mapped[UUID] = mapped_column(
+        ForeignKey(TokenRow.id, ondelete="RESTRICT"), comment="the token it was begun with"
+    )
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="SHA-256 of the cookie's secret")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="when it began")
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, comment="when it ends")
+
+
+class EventRow(Base):
+    """A request over HTTP: who asked for what, when, from where, and what became of it.
+
+    What it names may be gone by now: nothing refers to it, and it refers to nothing.
+    """
+
+    __tablename__ = "phono_event"
+    __table_args__ = (
+        CheckConstraint("length(action) BETWEEN 1 AND 100", name="action_length"),
+        CheckConstraint("status BETWEEN 100 AND 599", name="status_range"),
+        Index(None, "at"),
+        Index(None, "recording_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, comment="UUID version 7 whose time is at")
+    at: Mapped[datetime] = mapped_column(UtcDateTime, comment="UTC when it was asked for")
+    who: Mapped[str | None] = mapped_column(Text, comment="name of who asked, if it is known")
+    token_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the token they showed, if any")
+    address: Mapped[str | None] = mapped_column(Text, comment="network address the request came from")
+    action: Mapped[str] = mapped_column(Text, comment="what was asked for: get_audio, edit, upload")
+    source: Mapped[str | None] = mapped_column(Text, comment="the source it concerned, if one")
+    recording_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the recording it concerned, if one")
+    detail: Mapped[str | None] = mapped_column(Text, comment="more: a range of bytes, what was changed")
+    status: Mapped[int] = mapped_column(Integer, comment="HTTP status it was answered with")

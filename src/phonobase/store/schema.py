@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-HEAD = "phonobase_0006"
+HEAD = "phonobase_0007"
 """The revision that this program needs."""
 
 VERSION_TABLE = "phono_alembic_version"

@@ -1,0 +1,47 @@
+"""What an application serves, and how it was told to: the same for every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, Request
+
+from phonobase.store.archive import Archive
+from phonobase.web.visitor import Authenticate, nobody_else
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one visitor may ask for, so that all others get theirs.
+
+    Attributes:
+        upload_bytes: Largest file that is taken.
+        upload_seconds: Longest sound that a file may hold.
+        cut_seconds: Longest stretch of time that is cut in one request.
+    """
+
+    upload_bytes: int = 1024**3
+    upload_seconds: int = 86_400
+    cut_seconds: int = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is served.
+
+    Attributes:
+        archive: The recordings.
+        authenticate: Who asks.
+        limits: How much they may ask for.
+    """
+
+    archive: Archive
+    authenticate: Authenticate = nobody_else
+    limits: Limits = field(default_factory=Limits)
+
+
+def site_of(request: Request) -> Site:
+    """Return what the application serves that a request came to."""
+    app: FastAPI = request.app
+    site: Site = app.state.site
+    return site

@@ -1,0 +1,95 @@
+"""One request: who makes it, whether they may, and what it concerns, for the log of access."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from phonobase.store.archive import Archive
+from phonobase.store.lookup import no_source, not_found
+from phonobase.store.recording import Recording
+from phonobase.web.problems import Refused, Unauthenticated
+from phonobase.web.site import Site, site_of
+from phonobase.web.visitor import Scope, Visitor
+
+
+class Visit:
+    """A request of somebody who may make it.
+
+    What is not theirs to know of looks to them like what is not there.
+
+    Args:
+        request: The request.
+        visitor: Who makes it.
+
+    Attributes:
+        site: What is served.
+        visitor: Who makes it.
+        source: The source it concerns, once that is known.
+        recording_id: The recording it concerns, once that is known.
+        detail: What else the log of access shall say.
+    """
+
+    def __init__(self, request: Request, visitor: Visitor) -> None:
+        self.site: Site = site_of(request)
+        self.visitor = visitor
+        self.source: str | None = None
+        self.recording_id: UUID | None = None
+        self.detail: str | None = None
+
+    @property
+    def archive(self) -> Archive:
+        """The recordings."""
+        return self.site.archive
+
+    def about(self, source: str) -> str:
+        """Return a source that the request names.
+
+        Raises:
+            RecordingNotFound: There is none, or it is not theirs to know of.
+        """
+        self.source = source
+        known = self.sources()
+        if source not in known:
+            raise no_source(source, known)
+        return source
+
+    def sources(self) -> list[str]:
+        """Return the sources that they may know of."""
+        return [name for name in self.archive.sources() if self.visitor.may_know(name)]
+
+    def recording(self, recording_id: UUID) -> Recording:
+        """Return a recording that the request names.
+
+        Raises:
+            RecordingNotFound: There is none, or it is not theirs to know of.
+        """
+        self.recording_id = recording_id
+        recording = self.archive.get(recording_id)
+        self.source = recording.source
+        if not self.visitor.may_know(recording.source):
+            raise not_found(f"has the id {recording_id}")
+        return recording
+
+
+def visiting(scope: Scope) -> Callable[[Request], Awaitable[Visit]]:
+    """Return the dependency that lets in who has a scope."""
+
+    async def visit(request: Request) -> Visit:
+        visitor = await site_of(request).authenticate(request)
+        if visitor is None:
+            raise Unauthenticated
+        request.state.visit = visit = Visit(request, visitor)
+        if not visitor.scope.includes(scope):
+            raise Refused(f"this needs the scope {scope}, and {visitor.name} has {visitor.scope}")
+        return visit
+
+    return visit
+
+
+Reading = Annotated[Visit, Depends(visiting(Scope.READ))]
+Writing = Annotated[Visit, Depends(visiting(Scope.WRITE))]
+Administering = Annotated[Visit, Depends(visiting(Scope.ADMIN))]

@@ -1,0 +1,65 @@
+"""Who asks, and what they may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from fastapi import Request
+
+
+class Scope(StrEnum):
+    """What somebody may do; each includes the one before.
+
+    Attributes:
+        READ: Look and listen.
+        WRITE: Add recordings, too, and change what is said of them.
+        ADMIN: See what the service does, too: metrics, and the log of access.
+    """
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    def includes(self, other: Scope) -> bool:
+        """Return whether who has this scope may do what asks for the other."""
+        order = list(Scope)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who asks.
+
+    Attributes:
+        name: Who it is, for the log of access.
+        scope: What they may do.
+        sources: Which sources they may know of; all of them, with None.
+        token_id: The token they showed, if they showed one.
+    """
+
+    name: str
+    scope: Scope = Scope.READ
+    sources: frozenset[str] | None = None
+    token_id: UUID | None = None
+
+    def may_know(self, source: str) -> bool:
+        """Return whether they may know of a source and what it heard."""
+        return self.sources is None or source in self.sources
+
+
+class Authenticate(Protocol):
+    """How a host says who asks; it runs for every request, in the event loop."""
+
+    async def __call__(self, request: Request, /) -> Visitor | None:
+        """Return who makes a request; None refuses it with 401.
+
+        What it raises as ``HTTPException`` is answered as it says.
+        """
+
+
+async def nobody_else(request: Request, /) -> Visitor:  # noqa: ARG001 - what every Authenticate is given
+    """Take everyone for the one person at this machine, who may do everything."""
+    return Visitor("local", Scope.ADMIN)
