@@ -93,21 +93,23 @@ def test_the_sound_into_a_pipe(phonobase_on_both: Program) -> None:
 
 def test_live(phonobase_on_both: Program) -> None:
     """What a recorder hears comes out of another process while it is recorded, to the last frame."""
-    record = ("record", "--source", "desk", "--input", "tone", "--duration", "2", "--chunk", "0.4")
+    # The duration only ends a recorder that nobody stops, because a test failed.
+    record = ("record", "--source", "desk", "--input", "tone", "--duration", "60", "--chunk", "0.2")
     follow = ("follow", "--source", "desk", "--after", "start", "--idle", "20")
     with (
         phonobase_on_both.start(*record, stdout=subprocess.PIPE) as recorder,
         phonobase_on_both.start(*follow, stdout=subprocess.PIPE) as follower,
     ):
         assert follower.stdout is not None
-        parts = [json.loads(follower.stdout.readline())]
+        parts = [json.loads(follower.stdout.readline()) for _ in range(3)]
+        assert recorder.poll() is None
+        assert [(part["state"], part["ends"]) for part in parts] == [("recording", False)] * 3
+        recorder.send_signal(signal.SIGTERM)
         while not parts[-1]["ends"]:
             parts.append(json.loads(follower.stdout.readline()))
         recorder.communicate(timeout=60)
         follower.send_signal(signal.SIGTERM)
         assert follower.wait(60) == 130
-    assert len(parts) > 3
-    assert [part["state"] for part in parts[:3]] == ["recording"] * 3
     raw = phonobase_on_both("follow", "--source", "desk", "--after", "start", "--raw", "--idle", "0").ok().out
     with Archive(phonobase_on_both.url) as archive:
         (recording,) = archive.find()
