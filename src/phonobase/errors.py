@@ -16,6 +16,7 @@ The tree, in the manner of the Python database API::
     │   ├── InvalidService         a service's file cannot be read as one
     │   └── RecorderRunning        another recorder is at the same source
     ├── ProofFailed                an exported file is not what its manifest says
+    ├── CannotServe                the archive cannot be served over HTTP as it was asked for
     └── StoreError                 the database does not do what it should
         ├── DatabaseUnavailable    it cannot be reached or refuses to work
         ├── StorageFull            its disk is full
@@ -87,6 +88,10 @@ class RecorderRunning(RecorderError):
 
 class ProofFailed(PhonobaseError):
     """An exported file, or the manifest that went with it, is not what it was."""
+
+
+class CannotServe(PhonobaseError):
+    """The archive cannot be served over HTTP: something is not installed, or a port is taken."""
 
 
 class StoreError(PhonobaseError):

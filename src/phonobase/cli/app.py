@@ -28,6 +28,7 @@ from phonobase.cli import (
     record,
     recover,
     run,
+    serve,
     show,
     status,
     verify,
@@ -76,6 +77,7 @@ for command in (
     verify.command,
     recover.command,
     push.command,
+    serve.command,
     db.command,
 ):
     cli.add_command(command)
