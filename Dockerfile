@@ -1,7 +1,13 @@
+FROM node:22-slim AS page
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+RUN mkdir -p src/phonobase/web/page/vendor && npm ci --omit=dev --ignore-scripts && npm run vendor
+
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY src src
+COPY --from=page /src/src/phonobase/web/page/vendor src/phonobase/web/page/vendor
 COPY migrations migrations
 RUN python -m venv /opt/phonobase \
     && /opt/phonobase/bin/pip install --no-cache-dir --upgrade --constraint constraints.txt pip \

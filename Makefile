@@ -1,5 +1,5 @@
 # Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
-.PHONY: help record test torture lint format bench bench-many
+.PHONY: help record serve test torture lint format bench bench-many
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,7 +8,11 @@ record: ## record five seconds into phonobase.db and show what was stored
 	@scripts/setup record
 	@scripts/record
 
-test: ## run every test, with a real PostgreSQL and a real sound server
+serve: ## show phonobase.db in a browser
+	@scripts/setup page
+	@.venv/bin/phonobase serve $(ARGS)
+
+test: ## run every test, with a real PostgreSQL, a real sound server and real browsers
 	@scripts/setup test
 	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -17,16 +21,18 @@ torture: ## kill what records 200 times, and take the archive away for minutes
 	@TORTURE=$${TORTURE:-8} .venv/bin/python -m pytest -s tests/torture $(ARGS)
 
 lint: ## check style, types and the order of the layers
-	@scripts/setup python
+	@scripts/setup page
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	npm run --silent check
 
 format: ## bring the code into its one style
-	@scripts/setup python
+	@scripts/setup page
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+	npm run --silent format
 
 bench: ## measure speed and endurance
 	@scripts/setup record

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,28 +16,47 @@ from tests.store.judge import Program
 ROOT = Path(__file__).parents[2]
 
 
+PAGE = ROOT / "src/phonobase/web/page"
+FETCHED = {"LICENSE", "regions.esm.js", "wavesurfer.esm.js"}
+"""What npm brings into the page's folder vendor/."""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what the repository holds."""
+    """The wheel, built from a copy of what the repository holds and what was fetched for it."""
     folder = tmp_path_factory.mktemp("wheel")
+    done = _build("wheel", _copy(folder), folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("phonobase-*.whl")
+    return built
+
+
+def _copy(folder: Path) -> Path:
+    """Returns a copy of the repository, without what was made in it."""
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "package.json"):
         if (ROOT / name).exists():  # what pyproject.toml names and is not there fails the build
             shutil.copy(ROOT / name, source)
     for name in ("src", "migrations"):
         shutil.copytree(
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
-    build = [sys.executable, "-c", _BUILD, str(folder)]
-    done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("phonobase-*.whl")
-    return built
+    return source
 
 
-_BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-"""What a build front end does, without fetching anything."""
+def _build(kind: str, source: Path, into: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Does what a build front end does, without fetching anything for Python; ``path`` finds programs."""
+    build = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
+    environment = os.environ | ({} if path is None else {"PATH": path})
+    return subprocess.run(
+        [sys.executable, "-c", build, str(into)],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +107,80 @@ def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
         f"phonobase/migrations/{path.relative_to(ROOT / 'migrations').as_posix()}"
         for path in (ROOT / "migrations").rglob("*.py")
     }
-    wanted = modules | {"phonobase/py.typed", "phonobase/migrations/script.py.mako"}
+    page = {
+        f"phonobase/web/page/{path.relative_to(PAGE).as_posix()}"
+        for path in PAGE.rglob("*")
+        if path.is_file() and path.name != ".gitignore" and not path.name.endswith(".d.ts")
+    }
+    wanted = modules | page | {"phonobase/py.typed", "phonobase/migrations/script.py.mako"}
     assert {name for name in names if ".dist-info/" not in name} == wanted
-    (licence,) = (name for name in names if name.endswith("LICENSE"))
-    assert ".dist-info/" in licence
+    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= page
+    assert len([name for name in names if ".dist-info/" in name and name.endswith("LICENSE")]) == 1
+
+
+def test_the_library_in_the_wheel_is_whole_and_has_its_licence(wheel: Path) -> None:
+    """What npm fetched stands in the wheel byte for byte, with the text of its licence."""
+    with zipfile.ZipFile(wheel) as archive:
+        page = {name: archive.read(f"phonobase/web/page/vendor/{name}") for name in FETCHED}
+    package = ROOT / "node_modules/wavesurfer.js"
+    assert page == {
+        "LICENSE": (package / "LICENSE").read_bytes(),
+        "regions.esm.js": (package / "dist/plugins/regions.esm.js").read_bytes(),
+        "wavesurfer.esm.js": (package / "dist/wavesurfer.esm.js").read_bytes(),
+    }
+    assert page["LICENSE"].startswith(b"BSD 3-Clause License")
+
+
+def test_a_source_distribution_needs_no_npm(tmp_path: Path) -> None:
+    """It holds what npm fetched, and a wheel is built from it where there is no npm."""
+    done = _build("sdist", _copy(tmp_path), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (packed,) = tmp_path.glob("phonobase-*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    assert {path.name for path in (source / "src/phonobase/web/page/vendor").iterdir()} >= FETCHED
+    done = _build("wheel", source, tmp_path, path=str(tmp_path / "nothing"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = tmp_path.glob("phonobase-*.whl")
+    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= set(zipfile.ZipFile(built).namelist())
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_a_checkout_without_npm_says_what_to_install(kind: str, tmp_path: Path) -> None:
+    """Where the page's libraries were not fetched and cannot be, the build ends with one line of advice."""
+    source = _without_the_fetched(_copy(tmp_path))
+    done = _build(kind, source, tmp_path, path=str(tmp_path / "nothing"))
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.endswith("npm, which fetches the page's libraries, is missing: apt-get install npm")
+
+
+def test_a_checkout_fetches_what_the_page_needs(tmp_path: Path) -> None:
+    """Building a wheel runs npm as package-lock.json pins it, without what only the checks need."""
+    source = _without_the_fetched(_copy(tmp_path))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text(_NPM.format(calls=tmp_path / "calls", vendor=PAGE / "vendor"))
+    npm.chmod(0o755)
+    done = _build("wheel", source, tmp_path, path=f"{programs}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "calls").read_text() == "ci --omit=dev --ignore-scripts\nrun vendor\n"
+    (built,) = tmp_path.glob("phonobase-*.whl")
+    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= set(zipfile.ZipFile(built).namelist())
+
+
+_NPM = """#!/bin/sh
+echo "$*" >>{calls}
+[ "$1" = ci ] || cp {vendor}/*.js {vendor}/LICENSE src/phonobase/web/page/vendor
+"""
+
+
+def _without_the_fetched(source: Path) -> Path:
+    for name in FETCHED:
+        (source / "src/phonobase/web/page/vendor" / name).unlink()
+    return source
 
 
 def test_an_installed_phonobase_works_without_the_tree(installed: Path, tmp_path: Path) -> None:
