@@ -6,6 +6,7 @@ The tree, in the manner of the Python database API::
     ├── InvalidDetails             what is said of a recording cannot be stored (a ValueError)
     ├── AudioError                 what was given is not sound that can be stored
     │   ├── UnsupportedFormat      a format, rate or channel count outside the limits (a ValueError)
+    │   ├── TooMuchAudio           more sound than is taken at once
     │   └── InvalidAudio           bytes or a file that do not hold the sound they promise
     │       └── TruncatedAudio     ... because their end is missing
     ├── CaptureError               a device does not give sound
@@ -23,6 +24,7 @@ The tree, in the manner of the Python database API::
         ├── SchemaError            its tables are missing, older or newer than this program
         ├── RecordingNotFound      no recording has that id (a LookupError)
         ├── AnnotationNotFound     no annotation has that id (a LookupError)
+        ├── TokenNotFound          no token has the given id (a LookupError)
         ├── RecordingClosed        somebody else closed the recording that was being written
         ├── RecordingConflict      two archives hold different sound under one id
         ├── GapInCut               a stretch of time has gaps, and was to be had without
@@ -48,6 +50,10 @@ class AudioError(PhonobaseError):
 
 class UnsupportedFormat(AudioError, ValueError):
     """A sample format, sample rate or channel count is outside the limits."""
+
+
+class TooMuchAudio(AudioError):
+    """There is more sound than is taken at once."""
 
 
 class InvalidAudio(AudioError):
@@ -126,6 +132,10 @@ class RecordingNotFound(StoreError, LookupError):
 
 class AnnotationNotFound(StoreError, LookupError):
     """No annotation has the given id."""
+
+
+class TokenNotFound(StoreError, LookupError):
+    """No token has the given id."""
 
 
 class RecordingClosed(StoreError):

@@ -17,6 +17,7 @@ from phonobase.cli import (
     devices,
     doctor,
     edit,
+    events,
     exporting,
     follow,
     gaps,
@@ -31,6 +32,7 @@ from phonobase.cli import (
     serve,
     show,
     status,
+    tokens,
     verify,
 )
 from phonobase.cli.logs import configure_as_told, is_configured
@@ -78,6 +80,8 @@ for command in (
     recover.command,
     push.command,
     serve.command,
+    tokens.command,
+    events.command,
     db.command,
 ):
     cli.add_command(command)

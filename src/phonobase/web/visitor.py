@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from fastapi import Request
 
+from phonobase.store.tokens import Scope
 
-class Scope(StrEnum):
-    """What somebody may do; each includes the one before.
-
-    Attributes:
-        READ: Look and listen.
-        WRITE: Add recordings, too, and change what is said of them.
-        ADMIN: See what the service does, too: metrics, and the log of access.
-    """
-
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
-
-    def includes(self, other: Scope) -> bool:
-        """Return whether who has this scope may do what asks for the other."""
-        order = list(Scope)
-        return order.index(self) >= order.index(other)
+__all__ = ["Authenticate", "Scope", "Visitor", "nobody_else"]
 
 
 @dataclass(frozen=True, slots=True)
