@@ -91,6 +91,7 @@ def _says(content: str | None, wanted: str) -> bool:
 
 MEETS: dict[str, Callable[[Recording, Any], bool]] = {
     "source": lambda recording, name: recording.source == name,
+    "sources": lambda recording, names: recording.source in names,
     "state": lambda recording, state: recording.state is state,
     "since": lambda recording, moment: recording.started_at >= moment,
     "until": lambda recording, moment: recording.started_at < moment,
@@ -115,6 +116,7 @@ MOMENTS = st.integers(-70, 330).map(lambda tenths: NOON + tenths * SECOND / 10)
 LENGTHS = st.integers(0, 35).map(lambda tenths: Fraction(tenths, 10)) | st.floats(0, 4)
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "source": st.sampled_from(["desk", "o'door", "nobody"]),
+    "sources": st.sets(st.sampled_from(["desk", "o'door", "nobody"])),
     "state": st.sampled_from(State),
     "since": MOMENTS,
     "until": MOMENTS,
@@ -284,6 +286,8 @@ FAR_WEST, FAR_EAST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14
         {"min_peak_dbfs": Fraction(601, 3)},
         {"source": "'; DROP TABLE phono_recording; --"},
         {"source": "%"},
+        {"sources": ["%", "'; DROP TABLE phono_recording; --"]},
+        {"sources": [f"nobody-{number}" for number in range(101)]},
         {"external_id": "x' OR '1'='1"},
         {"text": "***:(?i).*"},
         {"text": "ü" * 200},
@@ -332,6 +336,9 @@ def test_all_of_time_is_everything(filled: Archive, all_there_is: list[Recording
         ({"run_id": "x"}, "'x' is no run"),
         ({"source": "a\0b"}, "the source holds a character"),
         ({"source": "\udc80"}, "the source holds a character"),
+        ({"sources": ["desk", "\0"]}, "the source holds a character"),
+        ({"sources": ["desk", 5]}, "the source is a text; 5 is none"),
+        ({"sources": "desk"}, "sources are several names; 'desk' is one"),
         ({"external_id": "\0"}, "the external_id holds a character"),
         ({"text": "\udfff"}, "the text holds a character"),
         ({"text": ""}, "the text to look for has 0 characters"),

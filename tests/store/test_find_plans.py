@@ -173,6 +173,17 @@ def test_a_page_costs_the_same_at_any_depth(many: Watched, conditions: dict[str,
     assert max(works) <= 1.2 * min(works) + 4, works
 
 
+def test_a_page_of_some_sources_passes_over_all_others(many: Watched) -> None:
+    """What is found of a few sources costs the same, however much others heard in between."""
+    assert many.ids(source="rare", limit=5) == [MANY - 997 - number * 1000 for number in range(5)]
+    alone = many.work
+    assert many.ids(sources=["rare", "never"], limit=5) == [MANY - 997 - number * 1000 for number in range(5)]
+    assert many.work <= 3 * alone + 100
+    assert many.plan.count(BY_SOURCE) == 2
+    assert many.ids(sources=["rare", "often"], after=_behind(20_004), limit=3) == [20_003, 20_002, 20_001]
+    assert many.work <= 3 * alone + 100
+
+
 def test_a_moment_costs_the_same_at_any_time(many: Watched) -> None:
     """What was heard at a moment is found among a day's recordings, not among all of the past."""
     works = []

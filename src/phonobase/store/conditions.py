@@ -75,6 +75,8 @@ def _moved(moment: datetime, by: timedelta) -> datetime:
 def _as_named(query: Query) -> Iterator[sa.ColumnElement[bool]]:
     if query.source is not None:
         yield RecordingRow.source == query.source
+    if query.sources is not None:
+        yield RecordingRow.source.in_(sorted(query.sources))
     if query.state is not None:
         # As a literal: a partial index is used only where its condition can be seen.
         yield RecordingRow.state == sa.bindparam(None, query.state, literal_execute=True)

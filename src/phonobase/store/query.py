@@ -17,7 +17,7 @@ from phonobase.store.cursor import Cursor
 from phonobase.store.recording import State, is_number, json_object, refuse_unknown, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 FOUND_AT_MOST = 100
 """How many recordings are returned where nobody says how many."""
@@ -51,6 +51,7 @@ class Conditions(TypedDict, total=False):
     """The fields of Query, as keywords."""
 
     source: str | None
+    sources: Collection[str] | None
     state: State | None
     since: datetime | None
     until: datetime | None
@@ -82,6 +83,7 @@ class Query:
 
     Attributes:
         source: Of this source.
+        sources: Of one of these sources; none is found where there are none.
         state: In this state.
         since: Begun at this time or later.
         until: Begun before this time.
@@ -111,6 +113,7 @@ class Query:
 
     _: KW_ONLY
     source: str | None = None
+    sources: Collection[str] | None = None
     state: State | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -141,6 +144,7 @@ class Query:
         self._set("level", lambda value: _one_of(Level, "level", value))
         self._set("run_id", _run_id)
         self._set("tags", _tags)
+        self._set("sources", _names)
         for name in ("source", "external_id", "annotation_kind"):
             storable(name, getattr(self, name))
         for name in ("text", "annotation_text"):
@@ -208,6 +212,14 @@ def _run_id(run_id: UUID | str) -> UUID:
         return run_id if isinstance(run_id, UUID) else UUID(run_id)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidDetails(f"{run_id!r} is no run; write the 32 digits of its id") from error
+
+
+def _names(sources: Collection[str]) -> frozenset[str]:
+    if isinstance(sources, str):
+        raise InvalidDetails(f"sources are several names; {sources!r} is one, for source")
+    for name in sources:
+        storable("source", name)
+    return frozenset(sources)
 
 
 def _check_text(what: str, text: str | None) -> None:

@@ -16,14 +16,14 @@ from phonobase.errors import (
 from phonobase.store.annotations import annotate, delete_annotation, find_annotations
 from phonobase.store.chunks import StoredChunks
 from phonobase.store.compute import here
-from phonobase.store.conditions import met_by
 from phonobase.store.coverage import Gap
 from phonobase.store.draft import whole
 from phonobase.store.editing import edit
 from phonobase.store.file import open_file
+from phonobase.store.finding import finding
 from phonobase.store.found import Recordings
 from phonobase.store.gaps import add_gap, add_source
-from phonobase.store.lookup import newest_first, not_found, resolve
+from phonobase.store.lookup import not_found, resolve
 from phonobase.store.models import AnnotationRow, AudioRow, ChunkRow, GapRow, RecordingRow, SourceRow
 from phonobase.store.query import query_of
 from phonobase.store.recording import (
@@ -324,10 +324,7 @@ class RecordingRepository:
             InvalidDetails: A condition is none that a recording could meet or miss.
         """
         asked = query_of(query, conditions)
-        statement = _SELECT.where(*met_by(asked, self._session.get_bind().dialect.name))
-        statement = statement.order_by(*newest_first())
-        if asked.limit is not None:
-            statement = statement.limit(asked.limit + 1)
+        statement = finding(asked, self._session.get_bind().dialect.name)
         return Recordings.page(
             asked, [to_recording(row) for row in self._session.execute(statement).mappings()]
         )
