@@ -34,6 +34,7 @@ class FileInput:
     Args:
         path: Of the file.
         sample_format: To convert to.
+        opened: The file, where it is open already, unbuffered; ``path`` is then what to call it in errors.
 
     Raises:
         InvalidAudio: The file cannot be read, or is not sound, or has no frame.
@@ -41,10 +42,16 @@ class FileInput:
         UnsupportedFormat: Its rate or its channels are outside the limits.
     """
 
-    def __init__(self, path: str | Path, sample_format: SampleFormat | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        sample_format: SampleFormat | None = None,
+        *,
+        opened: BinaryIO | None = None,
+    ) -> None:
         self._path = Path(path)
         self._stopped = False
-        self._file = _opened(self._path)
+        self._file = opened or _opened(self._path)
         try:
             size = sound_bytes(self._file)
             _check_size(size, self._file, self._path)
