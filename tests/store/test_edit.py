@@ -92,6 +92,8 @@ def test_many_edit_at_once(archive: Archive) -> None:
         ({"external_id": "x" * 501}, "at most 500 characters"),
         ({"tags": {"a": float("inf")}}, "tags must be names with JSON values"),
         ({"tags": {"a": "\0"}}, "tags hold a character"),
+        ({"tags": {"a": json.loads("[" * 100 + "]" * 100)}}, "nested deeper than 100 levels"),
+        ({"tags": {"a": json.loads('{"b":' * 500 + "[]" + "}" * 500)}}, "nested deeper than 100 levels"),
     ],
 )
 def test_what_cannot_be_stored_changes_nothing(archive: Archive, changes: Changes, message: str) -> None:

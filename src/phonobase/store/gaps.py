@@ -28,6 +28,7 @@ from phonobase.store.recording import LONGEST, source_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -145,21 +146,13 @@ def find_gaps(
 
     What was listed in parts is one gap.
     """
-    return merged(
-        Gap(
-            source=row.source,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            cause=row.cause,
-            detail=row.detail,
-            recording_id=row.recording_id,
-            first_frame=row.first_frame,
-            frame_count=row.frame_count,
-            run_id=row.run_id,
-            id=row.id,
-        )
-        for row in _gap_rows(session, _WHOLE, source, since, until)
-    )
+    return merged(map(_to_gap, _gap_rows(session, _WHOLE, source, since, until)))
+
+
+def find_gaps_inside(session: Session, recording_id: UUID) -> list[Gap]:
+    """Return the gaps inside a recording, the first to begin first; parts of one are one."""
+    rows = select(*_GAP.columns).where(GapRow.recording_id == recording_id)
+    return merged(map(_to_gap, session.execute(rows.order_by(GapRow.first_frame, GapRow.id))))
 
 
 def find_unrecorded(session: Session, source: str, since: datetime, until: datetime) -> list[Gap]:
@@ -179,6 +172,21 @@ def coverage(session: Session, source: str, since: datetime, until: datetime) ->
     """
     heard_us, lost_us = summed(_account(session, source, since, until))
     return Coverage(source, since, until, heard_us, lost_us)
+
+
+def _to_gap(row: sa.Row[Any]) -> Gap:
+    return Gap(
+        source=row.source,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        cause=row.cause,
+        detail=row.detail,
+        recording_id=row.recording_id,
+        first_frame=row.first_frame,
+        frame_count=row.frame_count,
+        run_id=row.run_id,
+        id=row.id,
+    )
 
 
 def _account(session: Session, source: str, since: datetime, until: datetime) -> Iterator[Stretch]:

@@ -33,6 +33,9 @@ WORDS: tuple[Word, ...] = get_args(Word)
 _EXTERNAL_ID_CHARACTERS = 500
 """An index row of PostgreSQL holds no more."""
 
+_LEVELS = 100
+"""How deep tags may be nested: programs that read JSON have limits of their own, not much higher."""
+
 _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
@@ -241,7 +244,18 @@ def json_object(what: str, content: Mapping[str, Any] | None) -> dict[str, Any]:
     if _UNSTORABLE.search(text) or "\\u0000" in text:
         raise InvalidDetails(f"{what} hold a character that no text may hold; leave it out")
     plain: dict[str, Any] = json.loads(text)
+    if _levels(plain) > _LEVELS:
+        raise InvalidDetails(f"{what} are nested deeper than {_LEVELS} levels; write them flat")
     return plain
+
+
+def _levels(value: object) -> int:
+    """Return how deep JSON is nested, looking no deeper than matters."""
+    levels, inside = 0, [value]
+    while (inside := [each for each in inside if isinstance(each, dict | list)]) and levels <= _LEVELS:
+        levels += 1
+        inside = [one for each in inside for one in (each.values() if isinstance(each, dict) else each)]
+    return levels
 
 
 def audio_format(samplerate: int, channels: int, sample_format: str) -> AudioFormat:

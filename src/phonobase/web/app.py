@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from phonobase.store.archive import Archive
-from phonobase.web import sources
+from phonobase.web import recordings, sources
 from phonobase.web.problems import Problem, answer_with_problems
 from phonobase.web.site import Limits, Site
 from phonobase.web.visitor import Authenticate, nobody_else
@@ -34,7 +34,7 @@ def create_app(
     )
     app.state.site = Site(archive, authenticate, limits or Limits())
     answer_with_problems(app)
-    for router in (sources.router,):
+    for router in (sources.router, recordings.router):
         app.include_router(router, prefix="/api")
     _describe_problems(app)
     return app

@@ -59,11 +59,13 @@ _STATUSES: tuple[tuple[type[errors.PhonobaseError], HTTPStatus], ...] = (
     (errors.RecordingNotFound, HTTPStatus.NOT_FOUND),
     (errors.AnnotationNotFound, HTTPStatus.NOT_FOUND),
     (errors.InvalidDetails, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.TooMuchAudio, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (errors.AudioError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.GapInCut, HTTPStatus.CONFLICT),
     (errors.RecordingClosed, HTTPStatus.CONFLICT),
     (errors.RecordingConflict, HTTPStatus.CONFLICT),
     (errors.StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (errors.SchemaError, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.DatabaseUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.PhonobaseError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
@@ -85,7 +87,9 @@ _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return a problem as an answer."""
-    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump()
+    # What is wrong may be quoted in it, and need not be text that can be sent.
+    sendable = detail.encode(errors="replace").decode()
+    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=sendable).model_dump()
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
@@ -108,7 +112,10 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - by what it was registered for
-    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    wrong = "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors()
+    )
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, wrong)
 
 
