@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
@@ -27,10 +27,12 @@ from phonobase.store.models import GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import LONGEST, source_name, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+_T = TypeVar("_T")
 
 _SOURCE, _GAP = (cast("sa.Table", row.__table__) for row in (SourceRow, GapRow))
 _INSERTS: dict[str, Callable[[sa.Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
@@ -140,13 +142,21 @@ def accounted_until(session: Session, source: str) -> datetime | None:
 
 
 def find_gaps(
-    session: Session, source: str, since: datetime | None = None, until: datetime | None = None
+    session: Session,
+    source: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    most: int | None = None,
 ) -> list[Gap]:
     """Return the gaps of a source that reach into a period, the first to begin first.
 
     What was listed in parts is one gap.
+
+    Raises:
+        InvalidDetails: There are more than the most that are wanted.
     """
-    return merged(map(_to_gap, _gap_rows(session, _WHOLE, source, since, until)))
+    return merged(map(_to_gap, _no_more(most, _gap_rows(session, _WHOLE, source, since, until))))
 
 
 def find_gaps_inside(session: Session, recording_id: UUID) -> list[Gap]:
@@ -155,13 +165,26 @@ def find_gaps_inside(session: Session, recording_id: UUID) -> list[Gap]:
     return merged(map(_to_gap, session.execute(rows.order_by(GapRow.first_frame, GapRow.id))))
 
 
-def find_unrecorded(session: Session, source: str, since: datetime, until: datetime) -> list[Gap]:
-    """Return the stretches of a period that no recording and no gap of a source accounts for."""
+def find_unrecorded(
+    session: Session, source: str, since: datetime, until: datetime, *, most: int | None = None
+) -> list[Gap]:
+    """Return the stretches of a period that no recording and no gap of a source accounts for.
+
+    Raises:
+        InvalidDetails: There are more than the most that are wanted, or the period ends before it begins.
+    """
+    stretches = (each for each in _account(session, source, since, until) if each.cause == UNRECORDED)
     return [
         Gap(source, from_us(stretch.start_us), from_us(stretch.end_us), UNRECORDED)
-        for stretch in _account(session, source, since, until)
-        if stretch.cause == UNRECORDED
+        for stretch in _no_more(most, stretches)
     ]
+
+
+def _no_more(most: int | None, found: Iterable[_T]) -> Iterator[_T]:
+    for number, each in enumerate(found):
+        if number == most:
+            raise InvalidDetails("there are more gaps than one answer holds; ask for a shorter period")
+        yield each
 
 
 def coverage(session: Session, source: str, since: datetime, until: datetime) -> Coverage:
