@@ -188,7 +188,10 @@ def decode(file: int, write: Callable[[memoryview], int | None], limits: DecodeL
 
 def _checked(file: int, limits: DecodeLimits) -> dict[str, Any]:
     """Decode all of a file and return what is in it."""
-    if not _is_known(os.pread(file, _MAGIC_BYTES, 0)):
+    start = os.pread(file, _MAGIC_BYTES, 0)
+    if not start:
+        raise InvalidAudio("it is empty")
+    if not _is_known(start):
         raise UnsupportedFormat("it is neither WAV nor FLAC, AIFF, Ogg or MP3")
     with closing(_opened(file)) as sound:
         container = sound.description["container"]

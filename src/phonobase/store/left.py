@@ -48,6 +48,13 @@ def recover(
     return closed
 
 
+def take_back_imports(archive: Archive) -> None:
+    """Take back what imports left that were killed, on whatever source; recordings of recorders stay."""
+    for recording in archive.walk(state=State.RECORDING, limit=None):
+        if is_half_an_import(recording) and not may_be_live(recording):
+            _closed(archive, recording)
+
+
 def _closed(archive: Archive, recording: Recording) -> list[Recording]:
     """Return a recording that was left open as it is now; none where it was taken back, or goes on."""
     if is_half_an_import(recording):

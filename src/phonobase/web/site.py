@@ -16,12 +16,18 @@ class Limits:
 
     Attributes:
         upload_bytes: Largest file that is taken.
-        upload_seconds: Longest sound that a file may hold.
+        upload_seconds: Longest sound that a file may hold; no recording is longer than a day.
+        upload_pcm_bytes: Most that a file may be, decoded; 24 hours of 48 kHz, stereo, 16 bits fit.
+        upload_decode_seconds: How long it may take to decode a file.
+        uploads_at_once: How many files may come and be stored at the same time.
         cut_seconds: Longest stretch of time that is cut in one request.
     """
 
     upload_bytes: int = 1024**3
     upload_seconds: int = 86_400
+    upload_pcm_bytes: int = 16 * 1024**3
+    upload_decode_seconds: int = 600
+    uploads_at_once: int = 4
     cut_seconds: int = 86_400
 
 
