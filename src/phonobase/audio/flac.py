@@ -33,9 +33,12 @@ UNKNOWN_MD5 = bytes(16)
 STREAMINFO_END = 42
 """Bytes of the marker and the STREAMINFO block."""
 
+LEAST_FRAMES = 16
+"""Samples a channel in every FLAC frame but the last of a stream, at least (RFC 9639, section 9.1.1)."""
+
 _MARKER = b"fLaC"
 _STREAMINFO, _VORBIS_COMMENT, _LAST_BLOCK = 0, 4, 0x80
-_MD5_OFFSET = 26
+_LEAST_SIZE_OFFSET, _MD5_OFFSET = 8, 26
 _UNSIGNED_16_MAX = 65_535
 _SUBTYPES = {SampleFormat.INT16: "PCM_16", SampleFormat.INT24: "PCM_24"}
 
@@ -94,6 +97,12 @@ def header(
             comment,
         ]
     )
+
+
+def endless_header(audio_format: AudioFormat, comments: Mapping[str, str] | None = None) -> bytes:
+    """Return what stands before a stream whose length nobody knows yet, and whose frames are of any size."""
+    known = header(audio_format, 0, comments=comments)
+    return known[:_LEAST_SIZE_OFFSET] + struct.pack(">H", LEAST_FRAMES) + known[_LEAST_SIZE_OFFSET + 2 :]
 
 
 class FlacEncoder:

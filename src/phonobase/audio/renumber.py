@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _SYNC = b"\xff\xf8"
 """What a frame of a stream whose frames are all of one size begins with."""
 
+_SYNC_OF_ANY_SIZE = b"\xff\xf9"
+"""What a frame of any other begins with."""
+
 _NUMBER_OFFSET = 4
 _MORE_BYTES_OF_BLOCK_SIZE = {6: 1, 7: 2}
 _MORE_BYTES_OF_SAMPLE_RATE = {12: 1, 13: 2, 14: 2}
@@ -64,11 +67,24 @@ def split(read: Callable[[int], bytes], first_number: int) -> Iterator[bytes]:
 
 def renumbered(frame: bytes, old: int, new: int) -> bytes:
     """Return a frame with another number."""
-    if old == new:
-        return frame
+    return frame if old == new else _numbered(frame, old, _SYNC, new)
+
+
+def placed(frame: bytes, number: int, first_sample: int) -> bytes:
+    """Return a frame as one of a stream whose frames may be of any size: it says which sample it begins with.
+
+    Args:
+        frame: A frame that says its number.
+        number: Which that is.
+        first_sample: Samples a channel before it; less than 2**36.
+    """
+    return _numbered(frame, number, _SYNC_OF_ANY_SIZE, first_sample)
+
+
+def _numbered(frame: bytes, old: int, sync: bytes, number: int) -> bytes:
     before = frame[: _header_bytes(frame, 0, old)]
     behind_number = before[_NUMBER_OFFSET + len(_coded(old)) : -1]
-    after = before[:_NUMBER_OFFSET] + _coded(new) + behind_number
+    after = sync + before[len(sync) : _NUMBER_OFFSET] + _coded(number) + behind_number
     after += bytes([_crc8(after)])
     body = frame[len(before) : -_CRC16_BYTES]
     # The checksum is linear, so only what differs is computed, moved by the length of what does not.
@@ -108,7 +124,7 @@ def _header_bytes(data: bytes | bytearray, place: int, number: int) -> int:
 
 
 def _coded(number: int) -> bytes:
-    """Return a number of up to 31 bits as FLAC writes it: as UTF-8 would, were there such characters."""
+    """Return a number of up to 36 bits as FLAC writes it: as UTF-8 would, were there such characters."""
     if number < _ASCII:
         return bytes([number])
     tail: list[int] = []

@@ -48,6 +48,16 @@ def header(audio_format: AudioFormat, frame_count: int, more: bytes = b"") -> by
     return start + b"WAVE" + reserve + chunks + b"data" + struct.pack("<I", data_size)
 
 
+def endless_header(audio_format: AudioFormat) -> bytes:
+    """Return what stands before the PCM of a WAV whose length nobody knows yet.
+
+    Its sizes are the largest there are, which programs take for "until the end" of a stream.
+    """
+    known = header(audio_format, 0)
+    unknown = struct.pack("<I", _UNSIGNED_32_MAX)
+    return known[:4] + unknown + known[8:-4] + unknown
+
+
 class PcmEncoder:
     """Frames in, packets of plain PCM out, whatever the sizes of the blocks they came in."""
 

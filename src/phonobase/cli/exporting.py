@@ -15,7 +15,7 @@ import click
 from phonobase.audio import encoding as encodings
 from phonobase.audio.kinds import Kind, suffixes
 from phonobase.audio.labels import audacity, webvtt
-from phonobase.cli.files import STDOUT, NewFiles, moment_name, recording_name
+from phonobase.cli.files import STDOUT, NewFiles
 from phonobase.cli.options import Moment, Settings, json_option, pass_settings
 from phonobase.cli.output import (
     counted,
@@ -35,6 +35,7 @@ from phonobase.store.evidence import Written, manifest_of
 from phonobase.store.export import as_cut, write_take
 from phonobase.store.labels import labels_of
 from phonobase.store.manifest import dump
+from phonobase.store.names import moment_name, recording_name
 from phonobase.store.take import Take
 
 _LABELS = {"vtt": webvtt, "txt": audacity}

@@ -1,4 +1,4 @@
-"""Files that a command writes: how they are called, and that they are whole."""
+"""Files that a command writes: all of them are whole, or none is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
@@ -17,11 +16,8 @@ from phonobase.errors import PhonobaseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from phonobase.store.recording import Recording
-
 STDOUT = Path("-")
 
-_NAME_BYTES = 100
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -111,23 +107,6 @@ class NewFiles:
     def unnamed(self, path: Path) -> Path:
         """Return where a file is until it takes its name."""
         return self._unnamed[path]
-
-
-def recording_name(recording: Recording, suffix: str) -> str:
-    """Return what a file of a recording is called."""
-    moment = recording.started_at.strftime("%Y%m%dT%H%M%SZ")
-    return f"{_source(recording.source)}_{moment}_{recording.id.hex[-8:]}{suffix}"
-
-
-def moment_name(source: str, moment: datetime, suffix: str) -> str:
-    """Return what a file of a source is called that begins at a moment; no other of it does."""
-    return f"{_source(source)}_{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}{suffix}"
-
-
-def _source(name: str) -> str:
-    """Return a source's name as every file system takes it."""
-    plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-    return plain.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def _refuse(path: Path, *, force: bool) -> None:

@@ -79,12 +79,21 @@ _BY_SEQ = _BATCH.where(ChunkRow.seq >= bindparam("first_seq"))
 # Both edges, or the rest of a recording would be looked at for a few seconds of it.
 _BY_FRAME = _BATCH.where(ChunkRow.seq >= _at_frame("first"), ChunkRow.seq <= _at_frame("last"))
 _AT_FRAME = select(_at_frame("first"))
-_AT_BYTE = (
-    select(ChunkRow.seq)
-    .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_byte <= bindparam("place"))
-    .order_by(ChunkRow.first_byte.desc())
-    .limit(1)
-)
+
+
+def _at_byte(place: str) -> Select[int]:
+    return (
+        select(ChunkRow.seq)
+        .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_byte <= bindparam(place))
+        .order_by(ChunkRow.first_byte.desc())
+        .limit(1)
+    )
+
+
+_AT_BYTE = _at_byte("place")
+_BY_BYTE = _BATCH.where(
+    ChunkRow.seq >= _at_byte("first").scalar_subquery(), ChunkRow.seq <= _at_byte("last").scalar_subquery()
+).limit(None)
 
 
 class StoredChunks:
@@ -199,6 +208,29 @@ class StoredChunks:
             place = run[-1].first_frame + run[-1].frame_count
             yield run
             run.clear()
+
+    def bytes_at(self, first: int, end: int, at_most: int) -> bytes:
+        """Return bytes of the audio rows, in one statement.
+
+        Args:
+            first: The first, counted behind the header.
+            end: The byte behind the last one; no more than the recording has.
+            at_most: How much is fetched, rows being whole; what is behind them is left out.
+
+        Raises:
+            CorruptRecording: A chunk that holds them is missing, or is not where it should be.
+        """
+        run = self._fetched(_BY_BYTE, {"first": first, "last": min(end, first + at_most) - 1})
+        place, pieces = first, list[memoryview]()
+        for chunk in run:
+            if not chunk.first_byte <= place < chunk.first_byte + len(chunk.data):
+                break  # who asks for what is behind is told
+            pieces.append(memoryview(chunk.data)[place - chunk.first_byte : end - chunk.first_byte])
+            place += len(pieces[-1])
+        if not pieces:
+            at_place = self.seq_at_byte(first)
+            raise self._missing(at_place + 1 if run and run[0].seq == at_place else at_place)
+        return b"".join(pieces)
 
     def array(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return the frames that ``frames`` yields as one array of shape (frames, channels)."""

@@ -9,12 +9,39 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from phonobase.errors import CorruptRecording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from phonobase.store.chunks import StoredChunk, StoredChunks
 
 _BUFFER_BYTES = 64 * 1024
 _PIECE_BYTES = 1024 * 1024
+_FIRST_PIECE_BYTES = 256 * 1024
+"""Who begins to listen wants to hear something; who seeks may want no more."""
+
+
+def pieces(stored: StoredChunks, first: int, end: int) -> Generator[bytes]:
+    """Yield bytes of ``header || audio``, some at a time, the first few soon.
+
+    Nothing of the database is held between two of them.
+
+    Args:
+        stored: What to read.
+        first: The first byte.
+        end: The byte behind the last one; no more than the file has.
+
+    Raises:
+        CorruptRecording: A chunk is missing.
+    """
+    header = stored.recording.header
+    at_most, place = _FIRST_PIECE_BYTES, first
+    while place < end:
+        piece = header[place:end]
+        if place + len(piece) < end:
+            behind = place + len(piece) - len(header)
+            piece += stored.bytes_at(behind, end - len(header), at_most)
+        place += len(piece)
+        at_most = _PIECE_BYTES
+        yield piece
 
 
 def open_file(stored: StoredChunks) -> BinaryIO:

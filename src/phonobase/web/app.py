@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from phonobase.store.archive import Archive
-from phonobase.web import recordings, sources, uploads
+from phonobase.web import audio, recordings, sources, uploads
 from phonobase.web.problems import Problem, answer_with_problems
 from phonobase.web.site import Limits, Site
 from phonobase.web.visitor import Authenticate, nobody_else
@@ -35,7 +35,7 @@ def create_app(
     app.state.site = Site(archive, authenticate, limits or Limits())
     app.state.uploads = uploads.Uploads(app.state.site.limits)
     answer_with_problems(app)
-    for router in (sources.router, recordings.router, uploads.router):
+    for router in (audio.router, sources.router, recordings.router, uploads.router):
         app.include_router(router, prefix="/api")
     _describe_problems(app)
     return app

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI, Request
 
 from phonobase.store.archive import Archive
+from phonobase.web.listening import Listening
 from phonobase.web.visitor import Authenticate, nobody_else
 
 
@@ -39,11 +40,16 @@ class Site:
         archive: The recordings.
         authenticate: Who asks.
         limits: How much they may ask for.
+        listening: Who listens to what is being recorded.
     """
 
     archive: Archive
     authenticate: Authenticate = nobody_else
     limits: Limits = field(default_factory=Limits)
+    listening: Listening = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "listening", Listening(self.archive))
 
 
 def site_of(request: Request) -> Site:
