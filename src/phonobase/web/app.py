@@ -7,9 +7,14 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from phonobase.store.archive import Archive
-from phonobase.web import audio, recordings, sources, uploads
+from phonobase.web import audio, gaps, pictures, recordings, sessions, sources, status, uploads
+from phonobase.web.guard import Guard
+from phonobase.web.headers import Headers
+from phonobase.web.log import AccessLog, EventLog
 from phonobase.web.problems import Problem, answer_with_problems
+from phonobase.web.rates import Rates
 from phonobase.web.site import Limits, Site
+from phonobase.web.tokens import Tokens
 from phonobase.web.visitor import Authenticate, nobody_else
 
 
@@ -32,12 +37,27 @@ def create_app(
         docs_url=None,  # it would load its program from elsewhere
         redoc_url=None,
     )
-    app.state.site = Site(archive, authenticate, limits or Limits())
+    app.state.site = site = Site(archive, authenticate, limits or Limits())
     app.state.uploads = uploads.Uploads(app.state.site.limits)
     answer_with_problems(app)
-    for router in (audio.router, sources.router, recordings.router, uploads.router):
+    for router in (
+        audio.router,
+        sources.router,
+        gaps.router,
+        status.router,
+        recordings.router,
+        sessions.router,
+        uploads.router,
+        pictures.router,
+    ):
         app.include_router(router, prefix="/api")
+    if isinstance(authenticate, Tokens):
+        app.include_router(sessions.sessions(authenticate), prefix="/api")
     _describe_problems(app)
+    # The last one stands outermost.
+    app.add_middleware(Guard, site=site, rates=Rates(site.limits))
+    app.add_middleware(AccessLog, events=EventLog(archive))
+    app.add_middleware(Headers)
     return app
 
 

@@ -71,18 +71,41 @@ _STATUSES: tuple[tuple[type[errors.PhonobaseError], HTTPStatus], ...] = (
 )
 
 
+_SAID: dict[int, tuple[str, str]] = {
+    400: ("The body cannot be read", "There was an error parsing the body"),
+    401: ("Nobody says who asks", "a token is needed, one that is neither revoked nor expired"),
+    403: ("Who asks may not do this", "this needs the scope write, and reporter has read"),
+    404: ("There is none that who asks may know of", "no recording has the id 0199f2b1"),
+    408: ("The rest of the request did not come", "the rest of the request does not come"),
+    409: ("What is there does not allow this", "recording 0199f2b1 is not closed yet"),
+    412: ("It is not what it was", "it is another one by now"),
+    413: ("More than is taken at once", "more than the 1048576 bytes that are taken here"),
+    415: ("Of a type that is not taken", "a file comes as multipart/form-data"),
+    416: ("No byte of it is asked for", "there are 2880086 bytes"),
+    422: ("What is asked for means nothing", "query.limit: Input should be less than or equal to 1000"),
+    429: ("Asked too often", "too many requests; ask again in 3 seconds"),
+    500: ("What is stored is damaged, or an error", "an unexpected error; the service's log has it"),
+    503: ("The archive does not answer now", "the archive cannot answer this now; the service's log says why"),
+    507: ("The archive's disk is full", "the archive cannot answer this now; the service's log says why"),
+}
+
+
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route's documentation says of the problems it answers with."""
-    said: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({401, 403, 422, 503, *statuses}):
-        said[status] = {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
-        }
-    return said
+    """Return what the documentation says of a route's problems: those of every visit, and some more."""
+    return answers_alone(401, 403, 422, 429, 503, *statuses)
 
 
-_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+def answers_alone(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation says of a route that answers with these problems and no others."""
+    return {status: _documented(status) for status in sorted(set(statuses))}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    description, detail = _SAID[status]
+    example = Problem(title=title, status=status, detail=detail).model_dump()
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

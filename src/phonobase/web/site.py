@@ -22,6 +22,14 @@ class Limits:
         upload_decode_seconds: How long it may take to decode a file.
         uploads_at_once: How many files may come and be stored at the same time.
         cut_seconds: Longest stretch of time that is cut in one request.
+        body_bytes: Longest body of a request that brings no sound.
+        stalled_seconds: How long the rest of a request, or room for more of an answer, is waited for.
+        requests_per_minute: How often somebody may ask.
+        heavy_requests_per_minute: How often for what is made first: stretches of time, spectrograms.
+        requests_at_once: How many of somebody's requests are answered at the same time, those among them
+            that go on for hours.
+        refused_per_minute: How often those at one address may ask of whom nobody knows who they are.
+        connections: How many connections are open in all.
     """
 
     upload_bytes: int = 1024**3
@@ -30,6 +38,13 @@ class Limits:
     upload_decode_seconds: int = 600
     uploads_at_once: int = 4
     cut_seconds: int = 86_400
+    body_bytes: int = 1024**2
+    stalled_seconds: int = 120
+    requests_per_minute: int = 30_000
+    heavy_requests_per_minute: int = 1_200
+    requests_at_once: int = 400
+    refused_per_minute: int = 60
+    connections: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from phonobase.store.archive import Archive
 from phonobase.store.lookup import no_source, not_found
 from phonobase.store.recording import Recording
-from phonobase.web.problems import Refused, Unauthenticated
+from phonobase.web.admission import admission_of
 from phonobase.web.site import Site, site_of
 from phonobase.web.visitor import Scope, Visitor
 
@@ -79,12 +79,9 @@ def visiting(scope: Scope) -> Callable[[Request], Awaitable[Visit]]:
     """Return the dependency that lets in who has a scope."""
 
     async def visit(request: Request) -> Visit:
-        visitor = await site_of(request).authenticate(request)
-        if visitor is None:
-            raise Unauthenticated
+        visitor = await admission_of(request).let_in()
         request.state.visit = visit = Visit(request, visitor)
-        if not visitor.scope.includes(scope):
-            raise Refused(f"this needs the scope {scope}, and {visitor.name} has {visitor.scope}")
+        visitor.check(scope)
         return visit
 
     return visit

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Request
 
 from phonobase.store.tokens import Scope
+from phonobase.web.problems import Refused
 
 __all__ = ["Authenticate", "Scope", "Visitor", "nobody_else"]
 
@@ -32,6 +33,11 @@ class Visitor:
     def may_know(self, source: str) -> bool:
         """Return whether they may know of a source and what it heard."""
         return self.sources is None or source in self.sources
+
+    def check(self, scope: Scope) -> None:
+        """Raise Refused unless they may do what asks for a scope."""
+        if not self.scope.includes(scope):
+            raise Refused(f"this needs the scope {scope}, and {self.name} has {self.scope}")
 
 
 class Authenticate(Protocol):

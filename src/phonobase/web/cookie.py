@@ -1,0 +1,48 @@
+"""The cookie in which a browser keeps its session."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+_NAME = "phonobase_session"
+_OF_THIS_HOST = "__Host-"
+"""Browsers take a cookie of such a name only by https, for all of a host, and from no other one."""
+
+
+def shown_cookie(request: Request) -> str | None:
+    """Return the session that a request shows; None where it shows none."""
+    return request.cookies.get(_name(request))
+
+
+def set_cookie(response: Response, request: Request, word: str, lasts_s: int) -> None:
+    """Let a browser keep a session, out of reach of the page's own programs, and show it only to us."""
+    response.set_cookie(
+        _name(request),
+        word,
+        max_age=lasts_s,
+        path=_path(request),
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def clear_cookie(response: Response, request: Request) -> None:
+    """Let a browser forget its session."""
+    response.delete_cookie(
+        _name(request), path=_path(request), secure=_is_secure(request), httponly=True, samesite="strict"
+    )
+
+
+def _name(request: Request) -> str:
+    return _OF_THIS_HOST + _NAME if _is_secure(request) and _path(request) == "/" else _NAME
+
+
+def _path(request: Request) -> str:
+    """Return where the application is mounted."""
+    return str(request.scope.get("root_path", "")).rstrip("/") + "/"
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https"

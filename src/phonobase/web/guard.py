@@ -1,0 +1,145 @@
+"""What stands around every request: how much it may send, how long it may take, and for whom it goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from http import HTTPStatus
+
+import anyio
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from phonobase.web.admission import SAFE, Admission
+from phonobase.web.log import NotLogged
+from phonobase.web.paths import is_public
+from phonobase.web.problems import problem
+from phonobase.web.rates import Rates
+from phonobase.web.site import Site
+
+_UPLOADS = ("multipart/form-data", "application/octet-stream")
+_ROOM_BYTES = 1024 * 1024
+"""What a form may hold beside its file."""
+_EVERY_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """Gives each request no more than its share, and ends it when who made it is no longer let in.
+
+    Args:
+        app: What answers.
+        site: What it answers for.
+        rates: How often everyone came.
+    """
+
+    def __init__(self, app: ASGIApp, site: Site, rates: Rates) -> None:
+        self._app = app
+        self._site = site
+        self._rates = rates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        with Admission(request, self._site, self._rates) as admission:
+            request.state.admission = admission
+            await _Guarded(self._site, request, admission, receive, send).run(self._app)
+
+
+class _Guarded:
+    """One request."""
+
+    def __init__(
+        self, site: Site, request: Request, admission: Admission, receive: Receive, send: Send
+    ) -> None:
+        self._limits = site.limits
+        self._request = request
+        self._admission = admission
+        self._receive = receive
+        self._send = send
+        self._asks_first = request.method not in SAFE and not is_public(request.scope)
+        self._bytes_left = self._most_bytes()
+        self._more_body = True
+        self._started = False
+        self._sending_since: float | None = None
+        self._ended = ""
+
+    async def run(self, app: ASGIApp) -> None:
+        """Answer the request."""
+        error: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, tasks.cancel_scope)
+            try:
+                await app(self._request.scope, self._received, self._sent)
+            except Exception as raised:  # noqa: BLE001 - all of them: this is the last place
+                error = raised
+            tasks.cancel_scope.cancel()
+        if isinstance(error, NotLogged):
+            raise error
+        if error is not None:
+            _log.error("unexpected %s", type(error).__name__, exc_info=error)
+        elif self._ended:
+            _log.info("%s is cut off: %s", self._admission.address, self._ended)
+        if not self._started and (error is not None or self._ended):
+            await self._say_why(error)
+
+    async def _say_why(self, error: Exception | None) -> None:
+        answer = (
+            problem(HTTPStatus.UNAUTHORIZED, "who asked is no longer let in")
+            if error is None
+            else problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the service's log has it")
+        )
+        await answer(self._request.scope, self._receive, self._send)
+
+    async def _watch(self, running: anyio.CancelScope) -> None:
+        while not self._ended:
+            await anyio.sleep(_EVERY_S)
+            if self._admission.visitor is not None and not await self._admission.still_in():
+                self._ended = "no longer let in"
+            elif self._is_stalled():
+                self._ended = "takes nothing any more"
+        running.cancel()
+
+    def _is_stalled(self) -> bool:
+        since = self._sending_since
+        return since is not None and time.monotonic() - since > self._limits.stalled_seconds
+
+    async def _sent(self, message: Message) -> None:
+        self._started = True
+        self._sending_since = time.monotonic()
+        await self._send(message)
+        self._sending_since = None
+
+    async def _received(self) -> Message:
+        if self._asks_first:
+            await self._admission.let_in()
+        if not self._more_body:  # what is still to come is that they go
+            return await self._receive()
+        if int(self._request.headers.get("content-length", 0)) > self._most_bytes():
+            raise self._too_large()
+        try:
+            with anyio.fail_after(self._limits.stalled_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the rest of the request does not come") from None
+        self._more_body = message.get("more_body", False)
+        self._bytes_left -= len(message.get("body", b""))
+        if self._bytes_left < 0:
+            raise self._too_large()
+        return message
+
+    def _most_bytes(self) -> int:
+        is_upload = self._request.headers.get("content-type", "").lower().startswith(_UPLOADS)
+        return self._limits.upload_bytes + _ROOM_BYTES if is_upload else self._limits.body_bytes
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"more than the {self._most_bytes()} bytes that are taken here",
+            {"Connection": "close"},  # so that nobody has to read the rest
+        )

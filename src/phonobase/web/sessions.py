@@ -1,0 +1,93 @@
+"""Who is asking, and sessions: what a browser has instead of showing its token each time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from phonobase.store.sessions import begin_session as begin
+from phonobase.store.sessions import end_session as end
+from phonobase.store.sessions import session_shown
+from phonobase.store.tokens import token_shown
+from phonobase.web.admission import admission_of
+from phonobase.web.cookie import clear_cookie, set_cookie, shown_cookie
+from phonobase.web.problems import answers
+from phonobase.web.site import site_of
+from phonobase.web.tokens import Tokens, shown_word
+from phonobase.web.visit import Reading
+from phonobase.web.visitor import Scope
+
+_LASTS = timedelta(days=7)
+_TOKEN_CHARACTERS = 200
+
+router = APIRouter()
+
+
+class Me(BaseModel):
+    """Who asks, as the archive sees them."""
+
+    name: str = Field(description="the token's name", examples=["Anna"])
+    scope: Scope = Field(description="what they may do; each includes the one before")
+    sources: list[str] | None = Field(description="the sources they may know of; all, if null")
+    session: bool = Field(description="whether they show the cookie of a session, which they can end")
+
+
+class Shown(BaseModel):
+    """What begins a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(
+        max_length=_TOKEN_CHARACTERS, description="a token, as it was printed when it was made"
+    )
+
+
+@router.get("/me", responses=answers())
+def get_me(visit: Reading, request: Request) -> Me:
+    """Tell who asks, and what they may."""
+    visitor = visit.visitor
+    return Me(
+        name=visitor.name,
+        scope=visitor.scope,
+        sources=None if visitor.sources is None else sorted(visitor.sources),
+        session=shown_word(request) is None and shown_cookie(request) is not None,
+    )
+
+
+def sessions(tokens: Tokens) -> APIRouter:
+    """Return the routes by which browsers begin and end sessions, where tokens let them in."""
+    routes = APIRouter(dependencies=[Depends(_from_here)])
+
+    @routes.post("/session", status_code=HTTPStatus.NO_CONTENT, responses=answers())
+    def begin_session(shown: Shown, request: Request) -> Response:
+        """Begin a session: the answer brings a cookie that is as good as the token, for a week at most."""
+        admission = admission_of(request)
+        archive = site_of(request).archive
+        token = token_shown(archive, shown.token)
+        visitor = tokens.taken(request, token)
+        if token is None or visitor is None:
+            admission.refuse_unknown()
+        word, expires_at = begin(archive, token, _LASTS)
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        set_cookie(response, request, word, int((expires_at - datetime.now(UTC)).total_seconds()))
+        return response
+
+    @routes.delete("/session", status_code=HTTPStatus.NO_CONTENT, responses=answers())
+    def end_session(request: Request) -> Response:
+        """End the session whose cookie is shown, for good; without one nothing is done."""
+        archive = site_of(request).archive
+        if (word := shown_cookie(request)) is not None:
+            tokens.taken(request, session_shown(archive, word))
+            end(archive, word)
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        clear_cookie(response, request)
+        return response
+
+    return routes
+
+
+async def _from_here(request: Request) -> None:
+    admission_of(request).refuse_foreign()

@@ -1,0 +1,97 @@
+"""Who asks, by the token they show, or by the session that they began with one."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from phonobase.store.archive import Archive
+from phonobase.store.sessions import session_shown
+from phonobase.store.tokens import Token, token_shown
+from phonobase.web.admission import admission_of, is_bearer
+from phonobase.web.cookie import shown_cookie
+from phonobase.web.problems import Refused
+from phonobase.web.visitor import Scope, Visitor
+
+_FORWARDED = ("forwarded", "via", "x-real-ip")
+_NAMES = ("localhost", ".localhost")
+
+
+class Tokens:
+    """Lets in who shows a token of the archive, or the cookie of a session.
+
+    Args:
+        archive: Whose tokens they are.
+        open_here: Whether the person at this machine needs none. Whoever reaches the application is taken for
+            that person: it must listen at a loopback address alone.
+    """
+
+    def __init__(self, archive: Archive, *, open_here: bool = False) -> None:
+        self._archive = archive
+        self._open_here = open_here
+
+    async def __call__(self, request: Request, /) -> Visitor | None:
+        """Return who makes a request; None where they show nothing that is good."""
+        word, session = shown_word(request), shown_cookie(request)
+        if self._open_here:
+            _refuse_guests(request)
+            if word is None and session is None:
+                return Visitor("local", Scope.ADMIN)
+        if word is not None:
+            return self.taken(request, await asyncio.to_thread(token_shown, self._archive, word))
+        if session is not None:
+            return self.taken(request, await asyncio.to_thread(session_shown, self._archive, session))
+        return None
+
+    def taken(self, request: Request, token: Token | None) -> Visitor | None:
+        """Return whose a token is; None where there is none, or it is over: then the log is told why."""
+        admission = admission_of(request)
+        if token is None:
+            admission.reason = "wrong token"
+            return None
+        admission.claimed = Visitor(token.name, token.scope, token.sources, token.id)
+        flaw = token.flaw(datetime.now(UTC))
+        if flaw is not None:
+            admission.reason = flaw
+            return None
+        return admission.claimed
+
+
+def shown_word(request: Request) -> str | None:
+    """Return what a request shows as a token; None where it shows none."""
+    authorization = request.headers.get("authorization", "")
+    return authorization[7:].strip() if is_bearer(authorization) else None
+
+
+def _refuse_guests(request: Request) -> None:
+    """Refuse what is not the person at this machine, though it comes from there.
+
+    Raises:
+        Refused: A proxy brings it for somebody, or a page of somebody else had a browser ask.
+    """
+    headers, admission = request.headers, admission_of(request)
+    if any(name.startswith("x-forwarded-") or name in _FORWARDED for name in headers):
+        admission.reason = "forwarded"
+        raise Refused("a proxy brings this from elsewhere; start with: phonobase serve --require-token")
+    if not _is_here(headers.get("host", "")):
+        admission.reason = "another host's name"
+        raise Refused(
+            "without tokens this is open only at localhost; start with: phonobase serve --require-token"
+        )
+    elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if elsewhere and headers.get("sec-fetch-mode") != "navigate":
+        admission.reason = "cross-site"
+        raise Refused("a page of another site asks for this")
+
+
+def _is_here(host: str) -> bool:
+    """Return whether the name that somebody asked for is this machine's own, as no page can pretend."""
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.strip("[]").lower().removesuffix(".")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == _NAMES[0] or name.endswith(_NAMES[1])
