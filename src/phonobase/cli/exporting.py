@@ -12,9 +12,7 @@ from typing import Any
 
 import click
 
-from phonobase.audio import encoding as encodings
 from phonobase.audio.kinds import Kind, suffixes
-from phonobase.audio.labels import audacity, webvtt
 from phonobase.cli.files import STDOUT, NewFiles
 from phonobase.cli.options import Moment, Settings, json_option, pass_settings
 from phonobase.cli.output import (
@@ -28,18 +26,13 @@ from phonobase.cli.output import (
     progress_bar,
 )
 from phonobase.errors import PhonobaseError
-from phonobase.store.accounting import check_manifest
 from phonobase.store.archive import Archive
 from phonobase.store.cut import Cut, GapPolicy
-from phonobase.store.evidence import Written, manifest_of
-from phonobase.store.export import as_cut, write_take
-from phonobase.store.labels import labels_of
-from phonobase.store.manifest import dump
+from phonobase.store.delivery import BESIDE, CUES, Plan, deliver, own_kind
+from phonobase.store.export import as_cut
 from phonobase.store.names import moment_name, recording_name
 from phonobase.store.take import Take
 
-_LABELS = {"vtt": webvtt, "txt": audacity}
-_CUES = "cues"
 _SECOND_US = 1_000_000
 
 
@@ -78,21 +71,6 @@ class _Wishes:
         return self.output if Kind.named(self.output.suffix) is None else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A file that is to be.
-
-    Attributes:
-        path: Where.
-        kind: Of which kind.
-        take: What goes into it.
-    """
-
-    path: Path
-    kind: Kind
-    take: Take
-
-
 @click.command("export")
 @click.argument("recording_ids", metavar="[ID...]", nargs=-1)
 @click.option("--source", help="Cut a stretch out of this source's time.")
@@ -117,7 +95,7 @@ class _Plan:
 )
 @click.option(
     "--labels",
-    type=click.Choice([*_LABELS, _CUES]),
+    type=click.Choice([*BESIDE, CUES]),
     multiple=True,
     help="Write annotations, too: vtt or txt (for Audacity) beside a file, cues into it; may be given again.",
 )
@@ -153,7 +131,7 @@ def command(
     """
     several = len(recording_ids) > 1 or gaps == GapPolicy.SPLIT
     wishes = _Wishes(output, Kind(kind) if kind else None, frozenset(labels), manifest, force, several)
-    if output == STDOUT and (as_json or manifest or wishes.labels - {_CUES}):
+    if output == STDOUT and (as_json or manifest or wishes.labels - {CUES}):
         raise click.UsageError("standard output holds one file and nothing else; name a file")
     if source is None:
         if since or until or gaps:
@@ -201,7 +179,7 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     plans = [
         _plan(
             take,
-            Kind.of(encodings.choose(take.format)),
+            own_kind(take),
             partial(moment_name, take.source, take.started_at),
             wishes,
         )
@@ -216,7 +194,7 @@ def _export_cut(archive: Archive, cut: Cut, wishes: _Wishes) -> dict[str, Any]:
     return done
 
 
-def _plan(take: Take, own: Kind, name: Callable[[str], str], wishes: _Wishes) -> _Plan:
+def _plan(take: Take, own: Kind, name: Callable[[str], str], wishes: _Wishes) -> Plan:
     """Return where a take goes, and as what.
 
     Args:
@@ -228,44 +206,25 @@ def _plan(take: Take, own: Kind, name: Callable[[str], str], wishes: _Wishes) ->
     path = wishes.one_file
     if path is None:
         kind = wishes.kind or own
-        return _Plan((wishes.output or Path()) / name(kind.suffix), kind, take)
-    return _Plan(path, _kind(path, wishes.kind, own), take)
+        return Plan((wishes.output or Path()) / name(kind.suffix), kind, take)
+    return Plan(path, _kind(path, wishes.kind, own), take)
 
 
-def _write(archive: Archive, cut: Cut, plans: list[_Plan], wishes: _Wishes) -> dict[str, Any]:
+def _write(archive: Archive, cut: Cut, plans: list[Plan], wishes: _Wishes) -> dict[str, Any]:
     """Write all files of a cut, and return what programs get of it."""
     with NewFiles(force=wishes.force) as files:
         if wishes.new_folder is not None:
             files.make_folder(wishes.new_folder)
-        for plan in plans:
-            labels = labels_of(archive, plan.take) if wishes.labels else []
-            with (
-                files.writing(plan.path) as out,
-                progress_bar(str(plan.path), plan.take.frame_count) as done,
-            ):
-                within = labels if _CUES in wishes.labels else []
-                write_take(archive, plan.take, plan.kind, out, done, within)
-            for name in sorted(wishes.labels - {_CUES}):
-                with files.writing(_beside(plan.path, name)) as out:
-                    out.write(_LABELS[name](labels, plan.take.format.sample_rate).encode())
-        path = _manifest_path(cut, plans) if wishes.manifest else None
-        if path is not None:
-            written = [
-                Written(plan.path.name, files.unnamed(plan.path), plan.kind, plan.take) for plan in plans
-            ]
-            manifest = manifest_of(archive, cut, written)
-            check_manifest(manifest)
-            with files.writing(path) as out:
-                out.write(dump(manifest))
-    return _as_json(cut, plans) | {"manifest": str(path) if path else None}
-
-
-def _manifest_path(cut: Cut, plans: list[_Plan]) -> Path:
-    """Return where a manifest goes: beside its file, or called by the period where there are several."""
-    first = plans[0].path
-    if len(plans) == 1:
-        return _beside(first, "manifest.json")
-    return first.with_name(moment_name(cut.source, cut.since, ".manifest.json"))
+        paths = deliver(
+            archive,
+            cut,
+            plans,
+            files,
+            lambda plan: progress_bar(str(plan.path), plan.take.frame_count),
+            labels=wishes.labels,
+            manifest=wishes.manifest,
+        )
+    return _as_json(cut, plans) | {"manifest": str(paths[-1]) if wishes.manifest else None}
 
 
 def _kind(path: Path, wished: Kind | None, own: Kind) -> Kind:
@@ -285,10 +244,6 @@ def _kind(path: Path, wished: Kind | None, own: Kind) -> Kind:
     return named
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}.{suffix}")
-
-
 def _causes(cut: Cut) -> str:
     """Return how much was lost by each cause, the largest first."""
     lost: dict[str, float] = defaultdict(float)
@@ -298,7 +253,7 @@ def _causes(cut: Cut) -> str:
     return ", ".join(f"{printable(cause)} {duration(seconds)}" for cause, seconds in largest_first)
 
 
-def _as_json(cut: Cut, plans: list[_Plan]) -> dict[str, Any]:
+def _as_json(cut: Cut, plans: list[Plan]) -> dict[str, Any]:
     return {
         "source": cut.source,
         "since": cut.since,

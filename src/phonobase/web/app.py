@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from phonobase.store.archive import Archive
-from phonobase.web import audio, gaps, pictures, recordings, sessions, sources, status, uploads
+from phonobase.web import audio, cuts, gaps, pictures, recordings, sessions, sources, status, uploads
 from phonobase.web.guard import Guard
 from phonobase.web.headers import Headers
 from phonobase.web.log import AccessLog, EventLog
@@ -42,6 +42,7 @@ def create_app(
     answer_with_problems(app)
     for router in (
         audio.router,
+        cuts.router,
         sources.router,
         gaps.router,
         status.router,

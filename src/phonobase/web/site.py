@@ -8,7 +8,11 @@ from fastapi import FastAPI, Request
 
 from phonobase.store.archive import Archive
 from phonobase.web.listening import Listening
+from phonobase.web.turns import Turns
 from phonobase.web.visitor import Authenticate, nobody_else
+
+_PATIENCE_S = 5.0
+"""How long somebody waits whose turn it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Limits:
         upload_decode_seconds: How long it may take to decode a file.
         uploads_at_once: How many files may come and be stored at the same time.
         cut_seconds: Longest stretch of time that is cut in one request.
+        cuts_at_once: How many cuts are made at the same time.
         body_bytes: Longest body of a request that brings no sound.
         stalled_seconds: How long the rest of a request, or room for more of an answer, is waited for.
         requests_per_minute: How often somebody may ask.
@@ -38,6 +43,7 @@ class Limits:
     upload_decode_seconds: int = 600
     uploads_at_once: int = 4
     cut_seconds: int = 86_400
+    cuts_at_once: int = 2
     body_bytes: int = 1024**2
     stalled_seconds: int = 120
     requests_per_minute: int = 30_000
@@ -56,15 +62,18 @@ class Site:
         authenticate: Who asks.
         limits: How much they may ask for.
         listening: Who listens to what is being recorded.
+        cutting: Whose turn it is to have a cut made.
     """
 
     archive: Archive
     authenticate: Authenticate = nobody_else
     limits: Limits = field(default_factory=Limits)
     listening: Listening = field(init=False)
+    cutting: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listening", Listening(self.archive))
+        object.__setattr__(self, "cutting", Turns(self.limits.cuts_at_once, _PATIENCE_S))
 
 
 def site_of(request: Request) -> Site:
