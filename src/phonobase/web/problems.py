@@ -85,7 +85,10 @@ _SAID: dict[int, tuple[str, str]] = {
     422: ("What is asked for means nothing", "query.limit: Input should be less than or equal to 1000"),
     429: ("Asked too often", "too many requests; ask again in 3 seconds"),
     500: ("What is stored is damaged, or an error", "an unexpected error; the service's log has it"),
-    503: ("The archive does not answer now", "the archive cannot answer this now; the service's log says why"),
+    503: (
+        "The archive does not answer now",
+        "the archive cannot answer this now; the service's log says why",
+    ),
     507: ("The archive's disk is full", "the archive cannot answer this now; the service's log says why"),
 }
 

@@ -66,7 +66,7 @@ def get_recording(recording_id: RecordingId, visit: Reading) -> shapes.Recording
     return shapes.of_recording(visit.recording(recording_id))
 
 
-@router.patch("/{recording_id}", responses=answers(400, 404))
+@router.patch("/{recording_id}", responses=answers(400, 404, 408, 413, 507))
 def edit_recording(recording_id: RecordingId, edit: Edit, visit: Writing) -> shapes.Recording:
     """Change what is said of a recording, also while it is recorded, and return it as it is now."""
     visit.recording(recording_id)

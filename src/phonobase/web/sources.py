@@ -7,8 +7,8 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from phonobase.store.overview import list_current
-from phonobase.store.overview import list_sources as stored_sources
+from phonobase.store.current import list_current
+from phonobase.store.current import list_sources as stored_sources
 from phonobase.web import shapes
 from phonobase.web.problems import answers
 from phonobase.web.status import is_live

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from phonobase.store.overview import Current, list_current
+from phonobase.store.current import Current, list_current
 from phonobase.web import shapes
 from phonobase.web.problems import answers
 from phonobase.web.visit import Reading
