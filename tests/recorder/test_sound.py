@@ -64,8 +64,9 @@ def _recording(url: str, server: SoundServer, burners: int) -> Iterator[subproce
 def test_what_is_played_lies_in_the_database(archive_url: str, burners: int, busy_cores: int) -> None:
     """Every frame that is played is read back once, in order and unaltered, however busy the machine is."""
     played = noise(_SECONDS * _RATE, _CHANNELS)
-    with SoundServer(_RATE, _CHANNELS) as server, _load(busy_cores):
-        with _recording(archive_url, server, burners) as process:
+    with SoundServer(_RATE, _CHANNELS) as server:
+        with _recording(archive_url, server, burners) as process, _load(busy_cores):
+            process.send_signal(signal.SIGUSR1)
             server.play(played)
             time.sleep(_LATENCY_S)
             process.send_signal(signal.SIGTERM)
