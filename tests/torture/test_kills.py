@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RATE = 8000
 SOURCES = ("north", "east", "south", "west")
-KILLS = round(25 * FACTOR)
+KILLS = 13 if FACTOR == 1 else round(25 * FACTOR)
 OTHERS = {4: FORWARDER, 9: FORWARDER, 11: SUPERVISOR}
 """Who is killed in place of a recorder, of every twelve."""
 LONGEST_PAUSE_S = 0.8
