@@ -11,11 +11,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
 from phonobase import Archive, Recording
 from phonobase.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROGRAM = str(Path(sys.executable).with_name("phonobase"))
 PATIENCE_S = 60
@@ -74,15 +77,17 @@ class Program:
         self.folder = folder
         self.env = {"PHONOBASE_DB": url, **env}
 
-    def __call__(self, *arguments: object) -> Outcome:
+    def __call__(self, *arguments: object, stdin: bytes = b"") -> Outcome:
         """Runs its entry point within this process, which takes a tenth of the time."""
         words = ["phonobase", *map(str, arguments)]
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
         code: object = None
         with (
+            _pipe_with(stdin) as given,
             contextlib.chdir(self.folder),
             patch.dict(os.environ, self.env),
             patch.object(sys, "argv", words),
+            patch.object(sys, "stdin", given),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
@@ -159,6 +164,19 @@ def finished(process: subprocess.Popen[bytes]) -> Outcome:
         process.communicate()
         raise
     return Outcome(process.returncode, out or b"", (err or b"").decode())
+
+
+@contextlib.contextmanager
+def _pipe_with(data: bytes) -> Iterator[io.TextIOWrapper]:
+    """Yields what reads a pipe into which all of the data went, and that has ended."""
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor has no path
+        try:
+            os.set_blocking(writing, False)
+            assert os.write(writing, data) == len(data), "a pipe does not hold so much"
+        finally:
+            os.close(writing)
+        yield stream
 
 
 def _bytes(stream: io.TextIOWrapper) -> bytes:

@@ -258,7 +258,7 @@ def test_a_pipe_that_is_no_sound(
     phonobase: Program, stdin: bytes, options: tuple[str, ...], reason: str
 ) -> None:
     """What comes through a pipe is refused before anything is made, where it is neither WAV nor described."""
-    phonobase.call("record", "--input", "-", *options, stdin=stdin).refused(reason)
+    phonobase("record", "--input", "-", *options, stdin=stdin).refused(reason)
 
     _left_nothing(phonobase)
 
@@ -268,14 +268,14 @@ def test_a_pipe_of_another_format_than_said(phonobase: Program, folder: Path) ->
     wav = _wav(folder / "mono.wav", declared=16_000).read_bytes()
 
     described = ("--samplerate", "8000", "--channels", "2", "--dtype", "int16")
-    phonobase.call("record", "--input", "-", *described, stdin=wav).refused("8000 Hz, 1 ch", "8000 Hz, 2 ch")
+    phonobase("record", "--input", "-", *described, stdin=wav).refused("8000 Hz, 1 ch", "8000 Hz, 2 ch")
 
     _left_nothing(phonobase)
 
 
 def test_half_a_frame_at_the_end_of_a_pipe(phonobase: Program) -> None:
     """The whole frames are kept, and the call says that one was not."""
-    phonobase.call("record", "--input", "-", *RAW, "int16", stdin=bytes(201)).failed("check --channels")
+    phonobase("record", "--input", "-", *RAW, "int16", stdin=bytes(201)).failed("check --channels")
 
     assert (phonobase.one().frame_count, phonobase.one().state) == (100, State.INTERRUPTED)
 

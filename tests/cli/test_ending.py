@@ -174,15 +174,22 @@ def test_ctrl_c_on_a_terminal_ends_a_recording(phonobase: Program) -> None:
     assert phonobase.one().id.hex in drawn
 
 
+@pytest.fixture(scope="module")
+def long_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that takes a while: an hour of silence."""
+    path = tmp_path_factory.mktemp("long") / "long.wav"
+    soundfile.write(path, np.zeros((3_600 * 48_000, 1), np.int16), 48_000)
+    return path
+
+
 @pytest.mark.parametrize("encoding", ["flac", "pcm"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_an_import_back(
-    phonobase_on_both: Program, number: signal.Signals, encoding: str
+    phonobase_on_both: Program, number: signal.Signals, encoding: str, long_wav: Path
 ) -> None:
     """A file is stored whole or not at all, also where somebody changes their mind."""
     phonobase = phonobase_on_both
-    soundfile.write(phonobase.folder / "long.wav", np.zeros((3_600 * 48_000, 1), np.int16), 48_000)
-    process = phonobase.start("import", "long.wav", "--encoding", encoding)
+    process = phonobase.start("import", long_wav, "--encoding", encoding)
     _wait_for("the first commits", lambda: _committed(phonobase.url) >= 2)
 
     process.send_signal(number)
@@ -193,10 +200,9 @@ def test_a_signal_takes_an_import_back(
 
 
 @pytest.mark.parametrize("stored", ["flac", "pcm"])
-def test_a_signal_takes_an_export_back(phonobase: Program, folder: Path, stored: str) -> None:
+def test_a_signal_takes_an_export_back(phonobase: Program, folder: Path, stored: str, long_wav: Path) -> None:
     """A file that is not whole does not stay, whether it is copied or decoded."""
-    soundfile.write(folder.parent / "long.wav", np.zeros((3_600 * 48_000, 1), np.int16), 48_000)
-    phonobase("import", "../long.wav", "--encoding", stored).ok()
+    phonobase("import", long_wav, "--encoding", stored).ok()
     process = phonobase.start("export", "last", "-o", "clip.wav")
     _wait_for("the first bytes", lambda: any(path.stat().st_size for path in folder.iterdir()))
 
