@@ -14,7 +14,7 @@ serve: ## show phonobase.db in a browser
 
 test: ## run every test, with a real PostgreSQL, a real sound server and real browsers
 	@scripts/setup test
-	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 torture: ## kill what records 200 times, and take the archive away for minutes
 	@scripts/setup test

@@ -19,7 +19,13 @@ from tests.support.pulse import SoundServer
 from tests.support.require import bundled_postgres
 
 TEST_DATABASE_URL = "TEST_DATABASE_URL"
-LONG = ("tests/torture", "tests/recorder", "tests/capture/test_device.py", "tests/cli")
+LONG = (
+    "tests/torture",
+    "tests/recorder",
+    "tests/capture/test_device.py",
+    "tests/cli",
+    "tests/support/test_pulse.py",
+)
 
 
 def pytest_configure() -> None:
@@ -27,6 +33,10 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("PHONOBASE_")]:
         del os.environ[name]
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="phonobase-state-")
+    # The tests start hundreds of programs: compiling phonobase again in each of them, and starting threads
+    # for linear algebra, would be a sixth of each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def pytest_unconfigure() -> None:
