@@ -13,8 +13,11 @@ from phonobase.cli.app import cli
 from phonobase.errors import DatabaseUnavailable, InvalidDetails
 from phonobase.store import roles, schema
 from phonobase.store.engine import create_engine
+from phonobase.store.events import add_events, new_event
 from phonobase.store.models import Base
 from phonobase.store.push import push
+from phonobase.store.sessions import begin_session, end_session, session_shown
+from phonobase.store.tokens import Scope, create_token, token_shown
 from tests.store.judge import Program, frames_of, random_pcm, wait_until
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSWORD = "of-a-test"
-READER, RECORDER = 'its a "reader" $$', "Recorder; DROP TABLE phono_gap"
+READER, RECORDER, SERVER = 'its a "reader" $$', "Recorder; DROP TABLE phono_gap", "the 'server'"
 
 
 @pytest.fixture
@@ -33,14 +36,14 @@ def owner(migrated_postgres_url: str) -> Program:
 
 @pytest.fixture
 def users(owner: Program) -> Iterator[dict[str, str]]:
-    """The addresses of three users: one that reads, one that records, one that may do nothing."""
+    """The addresses of users: one that reads, one that records, one that serves, one that may do nothing."""
     mark = uuid.uuid4().hex[:8]
-    names = {"reader": f"{READER} {mark}", "recorder": f"{RECORDER} {mark}"}
+    names = {"reader": f"{READER} {mark}", "recorder": f"{RECORDER} {mark}", "server": f"{SERVER} {mark}"}
     made = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in names.values()]
-    logins = {name: f"{name}-{mark}" for name in ("reader", "recorder", "nobody")}
+    logins = {name: f"{name}-{mark}" for name in (*names, "nobody")}
     # Twice: what is there already stays, and is no error.
     for _ in range(2):
-        owner.run_script(roles.sql(names["reader"], names["recorder"], "public"))
+        owner.run_script(roles.sql("public", **names))
     for role, login in zip([*made, ""], logins.values(), strict=True):
         member_of = f"IN ROLE {role}" if role else ""
         owner.run_script(f"CREATE ROLE \"{login}\" LOGIN PASSWORD '{PASSWORD}' {member_of}")
@@ -67,7 +70,8 @@ def test_the_names_cover_the_schema(owner: Program) -> None:
             " WHERE tgname = 'phono_moves_on'"
         )
     )
-    assert set(roles.ADDED_TO) == set(Base.metadata.tables) - {"phono_commit"}
+    assert set(roles.ADDED_TO) == set(Base.metadata.tables) - {"phono_commit", *roles.PRIVATE}
+    assert set(roles.PRIVATE) < set(Base.metadata.tables)
 
 
 def test_a_reader_reads_everything(users: dict[str, str], migrated_postgres_url: str) -> None:
@@ -280,6 +284,69 @@ def test_the_owner_is_not_guarded(migrated_postgres_url: str, owner: Program) ->
     assert owner.value("SELECT drift_ppm FROM phono_recording") == "5"
 
 
+@pytest.mark.parametrize("who", ["reader", "recorder"])
+@pytest.mark.parametrize("table", ["phono_token", "phono_session", "phono_event"])
+def test_who_may_ask_is_no_matter_of_recordings(users: dict[str, str], who: str, table: str) -> None:
+    """Neither who reads nor who records sees a token, a session or what was asked for, or adds one."""
+    for statement in (f"SELECT * FROM {table}", f"INSERT INTO {table} (id) VALUES (gen_random_uuid())"):
+        with pytest.raises(AssertionError, match=f"permission denied for table {table}"):
+            Program(users[who]).run_script(statement)
+
+
+def test_a_server_serves(users: dict[str, str], migrated_postgres_url: str) -> None:
+    """It lets in who shows a token, keeps sessions and the log, adds recordings and changes what is said."""
+    with Archive(migrated_postgres_url) as archive:
+        token, word = create_token(archive, "Anna", Scope.WRITE)
+    with Archive(users["server"]) as served:
+        assert token_shown(served, word) == token
+        session, _ = begin_session(served, token, timedelta(hours=1))
+        assert session_shown(served, session) == token
+        end_session(served, session)
+        assert session_shown(served, session) is None
+        recording = served.add(bytes(1600), 8000, source="desk")
+        assert served.edit(recording.id, title="Call", tags={"room": 3}).title == "Call"
+        add_events(served, [new_event(BEGAN, "get_audio", 206, who="Anna")])
+    owner = Program(migrated_postgres_url)
+    assert owner.lines("SELECT who, action, status FROM phono_event") == ["Anna|get_audio|206"]
+    assert owner.lines("SELECT title, state FROM phono_recording") == ["Call|complete"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("SELECT * FROM phono_event", "permission denied"),
+        ("UPDATE phono_event SET who = NULL", "permission denied"),
+        ("DELETE FROM phono_event", "permission denied"),
+        ("TRUNCATE phono_event", "permission denied"),
+        ("UPDATE phono_token SET scope = 'admin'", "permission denied"),
+        ("UPDATE phono_token SET revoked_at = NULL", "permission denied"),
+        ("INSERT INTO phono_token SELECT gen_random_uuid(), 'x' FROM phono_token", "permission denied"),
+        ("DELETE FROM phono_token", "permission denied"),
+        ("UPDATE phono_session SET expires_at = now()", "permission denied"),
+        ("UPDATE phono_recording SET header = 'x' WHERE state = 'complete'", "is complete"),
+        ("UPDATE phono_recording SET started_at = now()", "permission denied"),
+        ("UPDATE phono_audio SET data = 'x'", "permission denied"),
+        ("DELETE FROM phono_recording", "permission denied"),
+        ("DELETE FROM phono_gap", "permission denied"),
+    ],
+)
+def test_a_server_makes_no_tokens_and_forgets_no_event(
+    users: dict[str, str], statement: str, reason: str, migrated_postgres_url: str, owner: Program
+) -> None:
+    """Whoever takes over what serves lets nobody in, hides nothing that was asked for, alters no sound."""
+    with Archive(migrated_postgres_url) as archive:
+        archive.add(bytes(1600), 8000)
+        token, _ = create_token(archive, "Anna", Scope.READ)
+        begin_session(archive, token, timedelta(hours=1))
+        add_events(archive, [new_event(BEGAN, "get_audio", 206, who="Anna")])
+    before = _content(owner)
+
+    with pytest.raises(AssertionError, match=reason):
+        Program(users["server"]).run_script(statement)
+
+    assert _content(owner) == before
+
+
 def test_roles_in_a_schema_of_its_own(postgres_url: str) -> None:
     """The rights are on the tables of the schema that is named."""
     name = f"reader-{uuid.uuid4().hex[:8]}"
@@ -291,7 +358,7 @@ def test_roles_in_a_schema_of_its_own(postgres_url: str) -> None:
     with Archive(engine) as archive:
         recording = archive.add(bytes(1600), 8000)
     engine.dispose()
-    owner.run_script(roles.sql(name, None, "so und"))
+    owner.run_script(roles.sql("so und", reader=name))
     clip = f"\"so und\".phono_clip('{recording.id}')"
     assert owner.lines(f'SET ROLE "{name}"; SELECT length({clip}) > 50, state FROM "so und".phono_clips') == [
         "t|complete"
@@ -303,18 +370,20 @@ def test_an_owner_is_no_role(owner: Program) -> None:
     """From whom the tables belong to no rights are taken."""
     (name,) = owner.lines("SELECT current_user")
     with pytest.raises(AssertionError, match="owns the tables or is a superuser; name another"):
-        owner.run_script(roles.sql(None, name, "public"))
+        owner.run_script(roles.sql("public", recorder=name))
 
 
 def test_the_command_prints_and_does_nothing() -> None:
     """`phonobase db roles` needs no database; names that are none are refused."""
     printed = CliRunner().invoke(cli, ["db", "roles"])
-    assert printed.output == roles.sql("phonobase_reader", "phonobase_recorder", "public")
+    assert printed.output == roles.sql(
+        "public", reader="phonobase_reader", recorder="phonobase_recorder", server="phonobase_server"
+    )
     one = CliRunner().invoke(cli, ["db", "roles", "--reader", "r", "--schema", "s"])
-    assert one.output == roles.sql("r", None, "s")
+    assert one.output == roles.sql("s", reader="r")
     for name in ("", "x" * 64, "a\nb", "a\0b", "\udcff"):
         with pytest.raises(InvalidDetails, match="cannot name a role or a schema; use 1 to 63 printable"):
-            roles.sql(name, None, "public")
+            roles.sql("public", reader=name)
 
 
 def _content(owner: Program) -> list[str]:

@@ -32,9 +32,12 @@ TABLES = {
     "phono_audio",
     "phono_chunk",
     "phono_commit",
+    "phono_event",
     "phono_gap",
     "phono_recording",
+    "phono_session",
     "phono_source",
+    "phono_token",
 }
 VIEWS = {"phono_annotations", "phono_clips", "phono_coverage", "phono_gaps"}
 

@@ -59,17 +59,18 @@ def sql(dialect: str) -> None:
 
 
 @command.command("roles")
-@click.option("--reader", metavar="NAME", help="A role that reads everything and writes nothing.")
+@click.option("--reader", metavar="NAME", help="A role that reads all recordings and writes nothing.")
 @click.option("--recorder", metavar="NAME", help="A role that reads, adds, and changes nothing complete.")
+@click.option("--server", metavar="NAME", help="A role for serve: it adds, edits, and knows the tokens.")
 @click.option("--schema", "place", metavar="NAME", default="public", help="Where the tables are.")
-def print_roles(reader: str | None, recorder: str | None, place: str) -> None:
+def print_roles(reader: str | None, recorder: str | None, server: str | None, place: str) -> None:
     """Print the SQL that makes roles on PostgreSQL, for people who run it themselves.
 
-    Without names there are two: phonobase_reader and phonobase_recorder.
+    Without names there are three: phonobase_reader, phonobase_recorder and phonobase_server.
     """
-    if reader is None and recorder is None:
-        reader, recorder = "phonobase_reader", "phonobase_recorder"
-    click.echo(roles.sql(reader, recorder, place), nl=False)
+    if reader is None and recorder is None and server is None:
+        reader, recorder, server = "phonobase_reader", "phonobase_recorder", "phonobase_server"
+    click.echo(roles.sql(place, reader=reader, recorder=recorder, server=server), nl=False)
 
 
 def _named(engine: Engine) -> str:
