@@ -1,0 +1,109 @@
+"""What is heard in the page, sample by sample."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from phonobase.pcm import Frames
+    from tests.browser.shown import Shown
+
+PACKED = """
+const packed = (samples) => {
+  const bytes = new Uint8Array(samples.buffer);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768)
+    text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+};
+const interleaved = (buffer, first, count) => {
+  const channels = buffer.numberOfChannels;
+  const samples = new Float32Array(channels * count);
+  for (let channel = 0; channel < channels; channel++) {
+    const data = buffer.getChannelData(channel).subarray(first, first + count);
+    data.forEach((value, i) => { samples[i * channels + channel] = value; });
+  }
+  return samples;
+};
+"""
+"""How sound leaves the page: interleaved, as base64 of 32-bit floats."""
+
+_DECODED = f"""
+async ([selector, rate, channels, first, count]) => {{
+  {PACKED}
+  const answer = await fetch(document.querySelector(selector).currentSrc);
+  const context = new OfflineAudioContext(channels, 1, rate);
+  const decoded = await context.decodeAudioData(await answer.arrayBuffer());
+  return [decoded.length, packed(interleaved(decoded, first, count))];
+}}
+"""
+
+_TAP = f"""
+async ([selector, rate, channels]) => {{
+  {PACKED}
+  const context = new AudioContext({{ sampleRate: rate }});
+  const processor = context.createScriptProcessor(4096, channels, channels);
+  window.heard = [];
+  processor.onaudioprocess = ({{ inputBuffer }}) => {{
+    window.heard.push({{ sound: interleaved(inputBuffer, 0, 4096), at: Date.now() }});
+  }};
+  context.createMediaElementSource(document.querySelector(selector)).connect(processor);
+  processor.connect(context.destination);
+  await context.resume();
+}}
+"""
+
+_HEARD = f"""
+() => {{
+  {PACKED}
+  const parts = window.heard;
+  const samples = new Float32Array(parts.reduce((sum, {{ sound }}) => sum + sound.length, 0));
+  let place = 0;
+  for (const {{ sound }} of parts) {{
+    samples.set(sound, place);
+    place += sound.length;
+  }}
+  return [packed(samples), parts.at(-1)?.at ?? 0];
+}}
+"""
+
+
+def decoded(shown: Shown, rate: int, first: int, count: int, channels: int = 1) -> tuple[int, Frames]:
+    """Has the browser decode the very address that the player plays.
+
+    Returns:
+        How many frames there are, and ``count`` of them from ``first`` on, as int16.
+    """
+    length, text = shown.ask(_DECODED, "#audio", rate, channels, first, count)
+    return length, _frames(text, channels)
+
+
+def tap(shown: Shown, selector: str, rate: int, channels: int = 1) -> None:
+    """Takes down from now on what an element of the page plays, on its way to the loudspeaker."""
+    shown.ask(_TAP, selector, rate, channels)
+
+
+def heard(shown: Shown, channels: int = 1) -> tuple[Frames, float]:
+    """Returns what was played since ``tap``, as int16, and when the last of it was, in seconds since 1970."""
+    text, ended_ms = shown.ask(_HEARD)
+    return _frames(text, channels), ended_ms / 1000
+
+
+def _frames(text: str, channels: int) -> Frames:
+    return as_int16(np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, channels), 32_767)
+
+
+def as_int16(samples: Frames, loudest: int) -> Frames:
+    """Returns the 16-bit samples that a browser has made floats of.
+
+    Args:
+        samples: The floats.
+        loudest: Which 16-bit sample it makes 1.0 of: Chromium 32767, Firefox 32768; of -32768 both make -1.0.
+    """
+    scaled = samples.astype(np.float64) * np.where(samples < 0, 32_768, loudest)
+    frames = scaled.round().astype(np.int16)
+    assert np.abs(frames - scaled).max(initial=0) < 0.02, "these are no 16-bit samples"
+    return frames

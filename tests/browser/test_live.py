@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from phonobase import Archive
+from phonobase.web import create_app
+from tests.browser import listening
+from tests.browser.shown import shown
+from tests.cli.program import PROGRAM
+from tests.support.prs import assert_contiguous, locate, noise
+from tests.web.serving import served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+    from tests.support.pulse import SoundServer
+
+_RATE, _CHANNELS = 44_100, 2
+_LAG_S = 3.0
+_PATIENCE_S = 60
+
+
+@contextlib.contextmanager
+def _recording(url: str, sound: SoundServer) -> Iterator[None]:
+    """Records what the sound server hears, as desk-9, until the block ends."""
+    command = [PROGRAM, "--db", url, "record", "--input", "device", "--source", "desk-9"]
+    form = ["--samplerate", str(_RATE), "--channels", str(_CHANNELS)]
+    process = subprocess.Popen(
+        [*command, *form], env=os.environ | sound.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        give_up = time.monotonic() + _PATIENCE_S
+        with Archive(url) as archive:
+            while not archive.find(source="desk-9"):
+                assert process.poll() is None, "the recorder has ended"
+                assert time.monotonic() < give_up, "nothing is recorded"
+                time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(_PATIENCE_S)
+
+
+@pytest.fixture
+def live(migrated_sqlite_url: str, sound: SoundServer) -> Iterator[tuple[str, str]]:
+    """The address of an archive that a recorder at the sound server writes to, and where it is served."""
+    with (
+        _recording(migrated_sqlite_url, sound),
+        Archive(migrated_sqlite_url) as archive,
+        served(create_app(archive)) as address,
+    ):
+        yield migrated_sqlite_url, address
+
+
+def test_what_is_being_recorded_is_heard_in_the_page(
+    browser: Browser, live: tuple[str, str], sound: SoundServer
+) -> None:
+    """Live, frame by frame what is played to the recorder, no more than three seconds behind it."""
+    url, address = live
+    signal_played = noise(8 * _RATE, _CHANNELS, seed=21)
+    for window in shown(browser, address):
+        window.go("source=desk-9")
+        expect(window['#sources a[data-source="desk-9"]']).to_have_attribute("data-recording", "true")
+        listening.tap(window, "#live-audio", _RATE, _CHANNELS)
+        window["#listen-live"].click()
+        expect(window["#listen-live"]).to_have_attribute("aria-pressed", "true")
+        window.page.wait_for_function("document.querySelector('#live-audio').currentTime > 1")
+        player = sound.play_async(signal_played)
+        window.page.wait_for_timeout(7_000)
+        frames, ended = listening.heard(window, _CHANNELS)
+        window["#listen-live"].click()
+        expect(window["#listen-live"]).to_have_attribute("aria-pressed", "false")
+        player.terminate()
+        player.wait()
+
+    begins = int(np.flatnonzero(frames[:, 0])[0])
+    frames = frames[begins:]
+    assert len(frames) > 2 * _RATE
+    assert_contiguous(frames, signal_played)
+    with Archive(url) as archive:
+        (recording,) = archive.find(source="desk-9")
+        stored = archive.read(recording.id)
+    first = locate(frames, stored[np.flatnonzero(stored[:, 0])[0] :])
+    first += int(np.flatnonzero(stored[:, 0])[0])
+    captured = recording.started_at.timestamp() + (first + len(frames)) / _RATE
+    assert ended - captured <= _LAG_S
+
+
+def test_the_level_of_what_is_being_recorded_is_shown(
+    browser: Browser, live: tuple[str, str], sound: SoundServer
+) -> None:
+    """The live level rises with what is played, and falls with it."""
+    _, address = live
+    for window in shown(browser, address):
+        window.go("source=desk-9")
+        level = window['#sources a[data-source="desk-9"]']
+        expect(level).to_contain_text("silence")
+        sound.play(noise(5 * _RATE, _CHANNELS, seed=22) // 10)
+        expect(level).to_contain_text("dB")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from playwright.sync_api import expect
+
+from tests.browser import listening
+from tests.browser.office import RATE, at
+from tests.support.prs import locate
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Office
+    from tests.browser.shown import Shown
+
+
+def test_playing_goes_on_and_stops(desktop: Shown, desks: Office) -> None:
+    """The button plays and pauses, says which, and the time on the page is that of the sound."""
+    desktop.open(desks.meeting.recording_id)
+    play = desktop["#play"]
+    expect(play).to_have_attribute("aria-label", "Play")
+    play.click()
+    expect(play).to_have_attribute("aria-label", "Pause")
+    desktop.page.wait_for_function("document.querySelector('#audio').currentTime > 1")
+    play.click()
+    expect(play).to_have_attribute("aria-label", "Play")
+    stopped = desktop.seconds()
+    desktop.page.wait_for_timeout(300)
+    assert desktop.seconds() == stopped
+    assert abs(float(desktop["#position"].get_attribute("data-seconds") or "nan") - stopped) < 0.3
+
+
+def test_seeking_fetches_a_range(desktop: Shown, desks: Office) -> None:
+    """A click into the waveform plays from there: exactly its frames, from a range of the bytes."""
+    meeting = desks.meeting
+    desktop.open(meeting.recording_id)
+    listening.tap(desktop, "#audio", RATE)
+    box = desktop["#overview"].bounding_box()
+    assert box is not None
+    desktop.page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    desktop.page.wait_for_function("document.querySelector('#audio').currentTime > 170")
+    place = desktop.seconds()
+    desktop["#play"].click()
+    desktop.page.wait_for_function(f"document.querySelector('#audio').currentTime > {place + 1.5}")
+
+    played = listening.heard(desktop)[0]
+    played = played[np.flatnonzero(played)[0] :]
+    first = locate(played, meeting.signal)
+    assert abs(first - place * RATE) <= 1
+    assert np.array_equal(played, meeting.signal[first : first + len(played)])
+    starts = [int(each.removeprefix("bytes ").split("-")[0]) for each in desktop.watch.ranges("/audio")]
+    assert max(starts) > 0
+
+
+def test_the_browser_decodes_the_archives_samples(desktop: Shown, desks: Office) -> None:
+    """What the player's address gives is, decoded by the browser, the recording frame by frame."""
+    meeting = desks.meeting
+    desktop.open(meeting.recording_id)
+    first = meeting.frame_at(at("14:03"))
+    length, frames = listening.decoded(desktop, RATE, first, 5 * RATE)
+    assert length == len(meeting.signal)
+    assert np.array_equal(frames, meeting.signal[first : first + 5 * RATE])

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.office import at
+
+if TYPE_CHECKING:
+    from tests.browser.shown import Shown
+
+_YEAR = timedelta(days=365)
+
+
+def _span(window: Shown) -> tuple[datetime, datetime]:
+    """Returns what the timeline shows, once it has been drawn."""
+    expect(window["#timeline"]).to_have_attribute("data-ready", "true")
+    shown = (window["#timeline"].get_attribute(f"data-{end}") for end in ("from", "to"))
+    since, until = (datetime.fromisoformat(each or "").astimezone(UTC) for each in shown)
+    return since, until
+
+
+def _between(since: datetime, until: datetime, source: str = "desk-3") -> str:
+    ends = (f"{moment:%Y-%m-%dT%H:%M:%S}.000Z" for moment in (since, until))
+    return "source={}&from={}&to={}".format(source, *ends)
+
+
+def test_the_timeline_zooms_from_a_year_to_a_second(desktop: Shown) -> None:
+    """Step by step, about the moment in its middle, and out again, never losing that moment."""
+    wanted = at("14:03")
+    desktop.go(_between(wanted - _YEAR / 2, wanted + _YEAR / 2))
+    since, until = _span(desktop)
+    assert abs(until - since - _YEAR) < timedelta(days=10)
+    for _ in range(60):
+        shown = until - since
+        if shown <= timedelta(seconds=1):
+            break
+        desktop["#timeline-zoom-in"].click()
+        desktop.page.wait_for_function(
+            "was => document.querySelector('#timeline').dataset.from !== was", arg=_iso(desktop)
+        )
+        since, until = _span(desktop)
+        assert until - since < shown
+        assert since < wanted < until
+    assert until - since <= timedelta(seconds=1)
+
+
+def _iso(window: Shown) -> str:
+    return window["#timeline"].get_attribute("data-from") or ""
+
+
+@pytest.mark.parametrize("span", ["year", "month", "week", "day", "hour", "minute"])
+def test_a_button_shows_so_much(desktop: Shown, span: str) -> None:
+    """Each of the named spans is one click away."""
+    lengths = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 31 * 86_400}
+    length = lengths.get(span, 366 * 86_400)
+    desktop.go(_between(at("14:00"), at("14:10")))
+    _span(desktop)
+    desktop[f'[data-span="{span}"]'].click()
+    desktop.page.wait_for_function(
+        """([shortest, longest]) => {
+          const { from, to, ready } = document.querySelector("#timeline").dataset;
+          const seconds = (new Date(to) - new Date(from)) / 1000;
+          return ready === "true" && shortest <= seconds && seconds <= longest;
+        }""",
+        arg=[length * 0.9, length * 1.01],
+    )
+
+
+def test_gaps_are_seen_and_said_with_their_cause(desktop: Shown) -> None:
+    """Between 14:00 and 14:30 each gap is drawn, stands in the legend and in the table, and is spoken."""
+    desktop.go(_between(at("14:00"), at("14:30")))
+    _span(desktop)
+    expect(desktop["#legend"]).to_contain_text("paused")
+    expect(desktop["#legend"]).to_contain_text("device-lost")
+    desktop["#timeline-table"].locator("summary").first.click()
+    table = desktop["#timeline-table"]
+    for cause in ("paused", "device-lost", "overflow"):
+        expect(table).to_contain_text(cause)
+    slider = desktop["#timeline"]
+    slider.focus()
+    heard = set()
+    for _ in range(200):
+        text = slider.get_attribute("aria-valuetext") or ""
+        heard |= {cause for cause in ("paused", "device-lost", "heard") if cause in text}
+        slider.press("ArrowRight")
+    assert heard == {"paused", "device-lost", "heard"}
