@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import soundfile
 
 from phonobase.capture._lossy import check_mpeg, check_mpeg_rest, check_ogg, remedy
+from phonobase.capture._md5 import SoundCheck
 from phonobase.errors import InvalidAudio, TruncatedAudio
 from phonobase.pcm import SampleFormat
 
@@ -77,12 +78,15 @@ class SoundReader:
         """Yield so many frames at a time, the last time fewer.
 
         Raises:
-            InvalidAudio: The rest does not decode, or is more than the file declares.
+            InvalidAudio: The rest does not decode, or is more than the file declares, or is other sound than
+                the MD5 in it is of.
             TruncatedAudio: The rest is missing.
         """
         done = 0
+        check = SoundCheck(self._file, self._sound.subtype, self.decoded)
         try:
             for frames in self._decode(self._sound, step):
+                check.take(frames)
                 yield frames
                 done += len(frames)
         except soundfile.LibsndfileError as error:
@@ -95,6 +99,7 @@ class SoundReader:
             raise self._broken(done, at_end=True, why="")
         if self._is_mpeg:
             check_mpeg_rest(self._file, self._path)
+        check.finish(self._path)
 
     def close(self) -> None:
         """Let go of the file, which stays open."""
