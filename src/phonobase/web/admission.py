@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from phonobase.web.problems import Refused, Unauthenticated
-from phonobase.web.rates import Rates, TooMuch
+from phonobase.web.rates import Rates, TooMuch, network
 from phonobase.web.site import Site
 from phonobase.web.visitor import Scope, Visitor
 
@@ -72,15 +72,32 @@ class Admission:
             visitor = await self._site.authenticate(self._request)
             if visitor is None:
                 self.refuse_unknown()
-            self.claimed = visitor
-            with self._telling():
-                key = visitor.token_id.hex if visitor.token_id else visitor.name
-                self._rates.count(key, heavy=self._is_heavy())
-                self._lasting.enter_context(self._rates.open(key))
+            self.count(visitor)
             if self._request.method not in SAFE:
                 visitor.check(Scope.WRITE)
             self.visitor = visitor
         return self.visitor
+
+    def count(self, visitor: Visitor) -> None:
+        """Count a request of somebody, now and for as long as it is answered.
+
+        Raises:
+            TooMuch: They made too many.
+        """
+        self.claimed = visitor
+        with self._telling():
+            key = visitor.token_id.hex if visitor.token_id else visitor.name
+            self._rates.count(key, heavy=self._is_heavy())
+            self._lasting.enter_context(self._rates.open(key))
+
+    def count_stranger(self) -> None:
+        """Count a request that nobody is asked about.
+
+        Raises:
+            TooMuch: Too many come from there.
+        """
+        with self._telling():
+            self._rates.count(network(self.address), heavy=False)
 
     async def still_in(self) -> bool:
         """Return whether who was let in would be let in now, as the same."""
@@ -131,6 +148,16 @@ def admission_of(request: Request) -> Admission:
     """Return what lets a request in."""
     admission: Admission = request.state.admission
     return admission
+
+
+async def of_anybody(request: Request) -> None:
+    """Let in whoever asks, unless too often: a dependency of routes that tell nothing of the archive."""
+    admission_of(request).count_stranger()
+
+
+async def from_here(request: Request) -> None:
+    """Let in whoever asks from a page of our own: a dependency of routes that ask who it is."""
+    admission_of(request).refuse_foreign()
 
 
 def is_bearer(authorization: str) -> bool:

@@ -29,7 +29,7 @@ TOKEN_SCHEMES: Mapping[str, Any] = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token, as `phonobase token add` prints it.",
+        "description": "A token, as `phonobase tokens create` prints it.",
     },
     "session": {
         "type": "apiKey",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from phonobase.store import schema
+from phonobase.web.admission import of_anybody
 from phonobase.web.problems import answers_alone
 from phonobase.web.site import site_of
 
@@ -21,7 +22,12 @@ class Health(BaseModel):
     status: Literal["ok"] = Field(description="always ok: otherwise the answer is a problem")
 
 
-@router.get("/health", responses=answers_alone(429, 503), openapi_extra={"security": []})
+@router.get(
+    "/health",
+    dependencies=[Depends(of_anybody)],
+    responses=answers_alone(429, 503),
+    openapi_extra={"security": []},
+)
 def get_health(request: Request) -> Health:
     """Say whether the database answers and has the tables of this version; nobody has to say who asks."""
     archive = site_of(request).archive

@@ -12,7 +12,7 @@ from phonobase.store.sessions import begin_session as begin
 from phonobase.store.sessions import end_session as end
 from phonobase.store.sessions import session_shown
 from phonobase.store.tokens import token_shown
-from phonobase.web.admission import admission_of
+from phonobase.web.admission import admission_of, from_here
 from phonobase.web.cookie import clear_cookie, set_cookie, shown_cookie
 from phonobase.web.problems import answers
 from phonobase.web.site import site_of
@@ -23,7 +23,7 @@ from phonobase.web.visitor import Scope
 _LASTS = timedelta(days=7)
 _TOKEN_CHARACTERS = 200
 
-router = APIRouter()
+router = APIRouter(tags=["session"])
 
 
 class Me(BaseModel):
@@ -59,9 +59,14 @@ def get_me(visit: Reading, request: Request) -> Me:
 
 def sessions(tokens: Tokens) -> APIRouter:
     """Return the routes by which browsers begin and end sessions, where tokens let them in."""
-    routes = APIRouter(dependencies=[Depends(_from_here)])
+    routes = APIRouter(tags=["session"], dependencies=[Depends(from_here)])
 
-    @routes.post("/session", status_code=HTTPStatus.NO_CONTENT, responses=answers())
+    @routes.post(
+        "/session",
+        status_code=HTTPStatus.NO_CONTENT,
+        responses=answers(400, 408, 413),
+        openapi_extra={"security": []},
+    )
     def begin_session(shown: Shown, request: Request) -> Response:
         """Begin a session: the answer brings a cookie that is as good as the token, for a week at most."""
         admission = admission_of(request)
@@ -70,6 +75,7 @@ def sessions(tokens: Tokens) -> APIRouter:
         visitor = tokens.taken(request, token)
         if token is None or visitor is None:
             admission.refuse_unknown()
+        admission.count(visitor)
         word, expires_at = begin(archive, token, _LASTS)
         response = Response(status_code=HTTPStatus.NO_CONTENT)
         set_cookie(response, request, word, int((expires_at - datetime.now(UTC)).total_seconds()))
@@ -87,7 +93,3 @@ def sessions(tokens: Tokens) -> APIRouter:
         return response
 
     return routes
-
-
-async def _from_here(request: Request) -> None:
-    admission_of(request).refuse_foreign()
