@@ -48,7 +48,7 @@ _IS_LONG = {
 }
 
 
-class _GapColumns:
+class GapColumns:
     """Statements that fetch columns of the gaps that reach into a period.
 
     They are put together once: that takes as long as asking. A gap may be of any length, but few are longer
@@ -74,8 +74,8 @@ class _GapColumns:
         )
 
 
-_WHOLE = _GapColumns(*_GAP.columns)
-_BOUNDS = _GapColumns(_GAP.c.started_at, _GAP.c.ended_at, _GAP.c.recording_id, _GAP.c.cause, _GAP.c.id)
+_WHOLE = GapColumns(*_GAP.columns)
+_BOUNDS = GapColumns(_GAP.c.started_at, _GAP.c.ended_at, _GAP.c.recording_id, _GAP.c.cause, _GAP.c.id)
 
 
 def add_source(session: Session, name: str, created_at: datetime) -> None:
@@ -156,7 +156,7 @@ def find_gaps(
     Raises:
         InvalidDetails: There are more than the most that are wanted.
     """
-    return merged(map(_to_gap, _no_more(most, _gap_rows(session, _WHOLE, source, since, until))))
+    return merged(map(_to_gap, _no_more(most, gap_rows(session, _WHOLE, source, since, until))))
 
 
 def find_gaps_inside(session: Session, recording_id: UUID) -> list[Gap]:
@@ -231,16 +231,16 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
         (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
         (
             Missed(to_us(row.started_at), to_us(row.ended_at), row.recording_id, row.cause)
-            for row in _gap_rows(session, _BOUNDS, source, since, until)
+            for row in gap_rows(session, _BOUNDS, source, since, until)
         ),
         since_us,
         until_us,
     )
 
 
-def _gap_rows(
+def gap_rows(
     session: Session,
-    columns: _GapColumns,
+    columns: GapColumns,
     source: str,
     since: datetime | None,
     until: datetime | None,

@@ -63,9 +63,9 @@ def spectrogram(
     """Return the spectrogram of a recording from one frame to another, as grey.
 
     A column is the mean of up to eight windows that are spread evenly over its frames: all of these, where
-    it is short. In a stretch of more than 2^25 samples, 12 minutes of one channel at 44.1 kHz, it is the first
-    4096 frames of the chunk that holds its middle. So no more than ``width`` of these are read, however long
-    the stretch is.
+    it is short. In a stretch of more than 2^25 samples, 12 minutes of one channel at 44.1 kHz, it is the
+    first 4096 frames of the chunk that holds its middle. So no more than ``width`` of these are read, however
+    long the stretch is.
 
     Args:
         archive: Where it is.
