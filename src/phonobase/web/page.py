@@ -1,0 +1,109 @@
+"""The page: files for a browser, which hold nothing of the archive and need no token."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_LIBRARY = "vendor/wavesurfer.esm.js"
+_MISSING = "the page's libraries are missing: run scripts/setup page, or install phonobase from a wheel"
+_FOREVER = "public, max-age=31536000, immutable"
+# The waveform's library brings a style of its own into the page, which only the nonce lets in.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self'; "
+    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Page:
+    """The files, as they were when the application was made.
+
+    Those that the page refers to carry a digest of all of them in their address, so that a browser keeps
+    them for good and never mixes two versions.
+    """
+
+    def __init__(self) -> None:
+        contents = dict(_read(files("phonobase.web") / "page", ""))
+        index = contents.pop("index.html").decode()
+        digest = hashlib.sha256()
+        for name, content in sorted(contents.items()):
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        self.digest = digest.hexdigest()[:16]
+        self._index = index.replace('="page/', f'="page/{self.digest}/')
+        self._files = contents
+        self._etags = {name: f'"{hashlib.sha256(content).hexdigest()}"' for name, content in contents.items()}
+
+    def index(self) -> HTMLResponse:
+        """Return what a browser begins with; each time another one, because of its nonce.
+
+        Raises:
+            HTTPException: The libraries were never fetched.
+        """
+        if _LIBRARY not in self._files:
+            raise HTTPException(503, _MISSING)
+        nonce = secrets.token_urlsafe(16)
+        return HTMLResponse(
+            self._index.replace('nonce=""', f'nonce="{nonce}"'),
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Security-Policy": _POLICY.format(nonce=nonce),
+            },
+        )
+
+    def file(self, digest: str, name: str, known: str | None) -> Response:
+        """Return a file.
+
+        Args:
+            digest: Of the version that is asked for.
+            name: Its path.
+            known: The entity tags that the browser has, as ``If-None-Match`` lists them.
+
+        Raises:
+            HTTPException: There is no such file in the version that is served; the page is to be loaded anew.
+        """
+        content = self._files.get(name) if digest == self.digest else None
+        if content is None:
+            raise HTTPException(404, "the page has no such file; load it anew")
+        headers = {"Cache-Control": _FOREVER, "ETag": self._etags[name]}
+        if known is not None and self._etags[name] in known:
+            return Response(status_code=304, headers=headers)
+        suffix = name[name.rfind(".") :]
+        return Response(content, headers=headers, media_type=_MEDIA_TYPES.get(suffix, "text/plain"))
+
+
+def page_router() -> APIRouter:
+    """Return the routes of the page; they are for browsers, and no part of the API's description."""
+    page = Page()
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    async def get_page() -> HTMLResponse:
+        return page.index()
+
+    @router.api_route("/page/{digest}/{name:path}", methods=["GET", "HEAD"])
+    async def get_page_file(request: Request, digest: str, name: str) -> Response:
+        return page.file(digest, name, request.headers.get("if-none-match"))
+
+    return router
+
+
+def _read(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    """Return the files of a folder and of those in it, by their paths."""
+    found: list[tuple[str, bytes]] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _read(entry, f"{prefix}{entry.name}/")
+        elif not entry.name.startswith(".") and not entry.name.endswith(".d.ts"):
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found

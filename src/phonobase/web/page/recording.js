@@ -1,0 +1,207 @@
+// One recording: its sound, its picture, and what is known of it.
+
+import { peaks as askPeaks, recording as askRecording, audioAddress, gapsInside } from "./api.js";
+import { find } from "./dom.js";
+import { Editor } from "./edit.js";
+import { showFacts, stateWords } from "./facts.js";
+import { Overview } from "./overview.js";
+import { Player } from "./player.js";
+import { complain, say } from "./say.js";
+import { clock, lasting, moment, parse, position, SECOND, utc } from "./time.js";
+import { Wave } from "./wave.js";
+
+const STEP_S = 5;
+
+/** Dispatches "moved" (the sound is elsewhere), "looked", "marked", "closed" and "edited". */
+export class RecordingView extends EventTarget {
+  constructor() {
+    super();
+    this.section = find("recording", HTMLElement);
+    this.title = find("recording-title", HTMLElement);
+    this.player = new Player();
+    this.wave = new Wave();
+    this.editor = new Editor();
+    /** @type {import("./shapes.js").Recording | null} */
+    this.recording = null;
+    /** @type {Overview | null} */
+    this.overview = null;
+    /** @type {[number, number] | null} */
+    this.mark = null;
+    this.asking = new AbortController();
+    this.listen();
+  }
+
+  listen() {
+    const { player, wave } = this;
+    player.addEventListener("moved", () => this.showPosition());
+    player.addEventListener("switched", () => this.showPlaying());
+    wave.addEventListener("sought", (event) => this.seek(/** @type {CustomEvent<number>} */ (event).detail));
+    wave.addEventListener("marked", () => this.marked(wave.mark));
+    wave.addEventListener("looked", () => {
+      this.showWindow();
+      this.dispatchEvent(new Event("looked"));
+    });
+    this.editor.addEventListener("edited", (event) => {
+      const { detail } = /** @type {CustomEvent<import("./shapes.js").Recording>} */ (event);
+      if (detail.id === this.recording?.id) this.showFacts(detail);
+      this.dispatchEvent(new CustomEvent("edited", { detail }));
+    });
+    find("play", HTMLButtonElement).addEventListener("click", () => player.toggle());
+    find("back", HTMLButtonElement).addEventListener("click", () => player.seek(player.position - STEP_S));
+    find("forward", HTMLButtonElement).addEventListener("click", () => player.seek(player.position + STEP_S));
+    find("close-recording", HTMLButtonElement).addEventListener("click", () =>
+      this.dispatchEvent(new Event("closed")),
+    );
+    const speed = find("speed", HTMLSelectElement);
+    speed.addEventListener("change", () => {
+      player.audio.defaultPlaybackRate = player.audio.playbackRate = Number(speed.value);
+    });
+    const volume = find("volume", HTMLInputElement);
+    volume.addEventListener("input", () => {
+      player.audio.volume = volume.valueAsNumber;
+    });
+  }
+
+  /** Where the sound is, in microseconds since 1970 UTC. */
+  get moment() {
+    return this.recording ? parse(this.recording.started_at) + Math.round(this.player.position * SECOND) : 0;
+  }
+
+  /**
+   * Opens a recording, at a moment.
+   * @param {string} id
+   * @param {number | null} at
+   * @param {[number, number] | null} window what the close-up shows
+   * @returns {Promise<import("./shapes.js").Recording | null>} null where something else was opened meanwhile
+   */
+  async open(id, at, window) {
+    this.asking.abort();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    const recording = await askRecording(id, signal);
+    if (signal.aborted) return null;
+    const start = parse(recording.started_at);
+    const cursor = at === null ? start : Math.min(Math.max(at, start), parse(recording.ended_at));
+    this.recording = recording;
+    this.section.dataset.recordingId = recording.id;
+    this.section.dataset.ready = "false";
+    this.section.hidden = false;
+    this.overview?.remove();
+    this.overview = null;
+    this.showFacts(recording);
+    this.editor.open(recording);
+    const version = recording.state === "recording" ? { frames: recording.frame_count } : {};
+    this.player.load(audioAddress(id, version), (cursor - start) / SECOND);
+    this.wave.open(recording, cursor, window);
+    find("download-whole", HTMLAnchorElement).href = audioAddress(id, { download: 1 });
+    this.showPosition();
+    this.showPlaying();
+    gapsInside(id, signal).then((gaps) => this.wave.setGaps(gaps), complain);
+    this.drawOverview(recording, signal).catch(complain);
+    return recording;
+  }
+
+  /**
+   * @param {import("./shapes.js").Recording} recording
+   * @param {AbortSignal} signal
+   */
+  async drawOverview(recording, signal) {
+    const container = find("overview", HTMLElement);
+    if (recording.frame_count === 0) return container.replaceChildren();
+    const width = Math.min(2000, Math.max(100, container.clientWidth));
+    const peaks = await askPeaks(recording.id, { start: 0, stop: recording.frame_count, width }, signal);
+    if (signal.aborted) return;
+    const overview = await Overview.of(container, this.player.audio, peaks, recording.seconds);
+    if (signal.aborted) return overview.remove();
+    this.overview = overview;
+    overview.addEventListener("marked", (event) => {
+      const { start, end } = /** @type {CustomEvent<import("./overview.js").Frame>} */ (event).detail;
+      const at = (/** @type {number} */ seconds) =>
+        parse(recording.started_at) + Math.round(seconds * SECOND);
+      this.marked([at(start), at(end)]);
+    });
+    this.showWindow();
+    this.setMark(this.mark);
+    this.section.dataset.ready = "true";
+    performance.mark("waveform");
+  }
+
+  close() {
+    this.asking.abort();
+    this.recording = null;
+    this.player.unload();
+    this.overview?.remove();
+    this.overview = null;
+    this.section.hidden = true;
+  }
+
+  /** @param {import("./shapes.js").Recording} recording */
+  showFacts(recording) {
+    const start = parse(recording.started_at);
+    this.title.textContent = recording.title ?? `${recording.source}, ${clock(start)}`;
+    const when = find("recording-when", HTMLElement);
+    when.textContent = `${moment(start)} to ${clock(parse(recording.ended_at))}, ${lasting(Math.round(recording.seconds * SECOND))}, ${stateWords(recording.state)}`;
+    when.title = utc(start);
+    showFacts(find("facts", HTMLElement), recording);
+  }
+
+  /** @param {number} us */
+  seek(us) {
+    if (!this.recording) return;
+    this.player.seek((us - parse(this.recording.started_at)) / SECOND);
+  }
+
+  /** @param {[number, number] | null} mark */
+  marked(mark) {
+    this.setMark(mark);
+    this.dispatchEvent(new CustomEvent("marked", { detail: mark }));
+  }
+
+  /** @param {[number, number] | null} mark */
+  setMark(mark) {
+    this.mark = mark;
+    this.wave.setMark(mark);
+    this.overview?.showMark(mark && this.inside(mark));
+  }
+
+  showWindow() {
+    const { from, to } = this.wave.viewport;
+    const { first, last } = this.wave.viewport.bounds;
+    this.overview?.showWindow(to - from < 0.98 * (last - first) ? this.inside([from, to]) : null);
+  }
+
+  /**
+   * Returns the part of a stretch that lies in the recording, in seconds from its start.
+   * @param {[number, number]} stretch
+   */
+  inside([from, to]) {
+    const { first, last } = this.wave.viewport.bounds;
+    if (to <= first || from >= last) return null;
+    return { start: Math.max(0, (from - first) / SECOND), end: (Math.min(to, last) - first) / SECOND };
+  }
+
+  showPosition() {
+    if (!this.recording) return;
+    const seconds = this.player.position;
+    const output = find("position", HTMLOutputElement);
+    output.textContent = `${position(seconds, 1)} / ${position(this.recording.seconds)}`;
+    output.dataset.seconds = String(seconds);
+    const at = find("position-clock", HTMLElement);
+    at.textContent = clock(this.moment);
+    at.title = utc(this.moment);
+    this.wave.moveTo(this.moment, this.player.playing);
+    this.dispatchEvent(new Event("moved"));
+  }
+
+  showPlaying() {
+    const button = find("play", HTMLButtonElement);
+    const { playing } = this.player;
+    const label = playing ? "Pause" : "Play";
+    if (button.getAttribute("aria-label") === label) return;
+    button.setAttribute("aria-label", label);
+    button.title = `${label} (Space)`;
+    button.textContent = playing ? "❚❚" : "▶";
+    if (this.recording)
+      say(playing ? `Playing from ${clock(this.moment)}.` : `Stopped at ${clock(this.moment)}.`);
+  }
+}
