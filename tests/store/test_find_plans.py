@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
 
 from phonobase import Archive, Query, State
 from phonobase.store.cursor import Cursor
 from tests.store.bulk import EPOCH, add_many
 from tests.store.judge import Raw
+from tests.store.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,60 +23,6 @@ INSERT INTO phono_annotation (id, recording_id, first_frame, frame_count, kind, 
 SELECT id, id, 0, 1, ?, 'test', started_at FROM phono_recording WHERE external_id LIKE ?
 """
 STARTED, BY_SOURCE = "ix_phono_recording_started_at", "ix_phono_recording_source_started_at"
-
-
-class Watched:
-    """An archive whose every SELECT is remembered, to be explained and weighed."""
-
-    def __init__(self, archive: Archive) -> None:
-        self.archive = archive
-        self.is_sqlite = archive.engine.dialect.name == "sqlite"
-        self._sent: list[tuple[str, Any]] = []
-        event.listen(archive.engine, "before_cursor_execute", self._remember)
-
-    def _remember(self, _1: Any, _2: Any, sql: str, values: Any, _3: Any, _4: Any) -> None:  # noqa: ANN401
-        if sql.startswith("SELECT"):
-            self._sent.append((sql, values))
-
-    def ids(self, **conditions: Any) -> list[int]:  # noqa: ANN401
-        """Returns the numbers of the recordings that are found by one statement."""
-        self._sent.clear()
-        found = [recording.id.int for recording in self.archive.find(**conditions)]
-        assert len(self._sent) == 1
-        return found
-
-    @property
-    def plan(self) -> str:
-        """How the database ran the last search."""
-        sql, values = self._sent[-1]
-        explain = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
-        with self.archive.engine.connect() as connection:
-            rows = connection.exec_driver_sql(explain + sql, values).all()
-        return "\n".join(str(column) for row in rows for column in row) + "\n"
-
-    @property
-    def work(self) -> int:
-        """What the last search took: steps of SQLite's machine, or pages that PostgreSQL looked at."""
-        sql, values = self._sent[-1]
-        with self.archive.engine.connect() as connection:
-            if not self.is_sqlite:
-                text = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql
-                explained = connection.exec_driver_sql(text, values).scalar_one()
-                (root,) = explained if isinstance(explained, list) else json.loads(explained)
-                return int(root["Plan"]["Shared Hit Blocks"] + root["Plan"]["Shared Read Blocks"])
-            steps = 0
-
-            def count() -> int:
-                nonlocal steps
-                steps += 1
-                return 0
-
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.set_progress_handler(count, 1)
-            connection.exec_driver_sql(sql, values).all()
-            driver.set_progress_handler(None, 0)
-            return steps
 
 
 @pytest.fixture(scope="module")

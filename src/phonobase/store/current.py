@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,35 @@ class Current:
     rms_dbfs: float
 
 
-_OF_SOURCE = RecordingRow.source == SourceRow.name
-# One look into the index each, where a minimum and a maximum over all sources at once would read all rows.
-_FIRST = select(RecordingRow.started_at).where(_OF_SOURCE).order_by(RecordingRow.started_at).limit(1)
-_LAST = select(RecordingRow.ended_at).where(_OF_SOURCE).order_by(*newest_first()).limit(1)
+def _at_edge(
+    value: InstrumentedAttribute[datetime],
+    edge: sa.ColumnElement[bool],
+    order: tuple[sa.UnaryExpression[Any], ...],
+) -> sa.ScalarSelect[Any]:
+    """Return a value of the recording that comes first from a source on, in the order of the index.
+
+    Were the source asked for as such, PostgreSQL would think of looking for it in the order of time, through
+    all that others heard.
+    """
+    of_source = sa.case((RecordingRow.source == SourceRow.name, value))
+    return select(of_source).where(edge).order_by(*order).limit(1).scalar_subquery()
+
+
+_FIRST = _at_edge(
+    RecordingRow.started_at,
+    RecordingRow.source >= SourceRow.name,
+    (RecordingRow.source.asc(), RecordingRow.started_at.asc()),
+)
+_LAST = _at_edge(
+    RecordingRow.ended_at,
+    RecordingRow.source <= SourceRow.name,
+    (RecordingRow.source.desc(), RecordingRow.started_at.desc(), RecordingRow.id.desc()),
+)
 _SOURCES = select(
     SourceRow.name,
     SourceRow.description,
-    _FIRST.scalar_subquery().label("first_heard_at"),
-    _LAST.scalar_subquery().label("last_heard_at"),
+    _FIRST.label("first_heard_at"),
+    _LAST.label("last_heard_at"),
 ).order_by(SourceRow.name)
 
 _CURRENT = (
