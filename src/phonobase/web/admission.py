@@ -171,7 +171,9 @@ def _from_here(headers: Headers) -> bool:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
     if origin is not None:
-        return _place(origin) == _place(f"{urlsplit(origin).scheme}://{headers.get('host', '')}")
+        scheme, colon, _ = origin.partition("://")
+        place = _place(origin)
+        return place is not None and place == _place(f"{scheme}{colon}{headers.get('host', '')}")
     return "cookie" not in headers  # no browser then, or one that sends nothing of its user's
 
 
@@ -182,4 +184,5 @@ def _place(origin: str) -> tuple[str | None, int | None] | None:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None
-    return (parts.hostname, port) if parts.hostname else None
+    # A name before the host would be somebody's trick.
+    return (parts.hostname, port) if parts.hostname and parts.username is None else None
