@@ -7,9 +7,8 @@ import json
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import anyio
 import numpy as np
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -25,12 +24,6 @@ from phonobase.web.ranges import Validators, wanted
 from phonobase.web.visit import Reading
 
 router = APIRouter(prefix="/recordings", tags=["pictures"])
-
-_AT_ONCE = 1
-"""Spectrograms that are made at the same time: whoever records on this machine needs its processors more."""
-
-_PATIENCE_S = 10.0
-"""How long somebody waits until theirs is begun."""
 
 _COMPRESSION = 4
 """Of PNG: above it takes longer, and saves little."""
@@ -123,19 +116,8 @@ async def get_spectrogram(
     headers = _headers(recording)
     if _is_known(request, recording):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    places = _places(request.app)
-    with anyio.move_on_after(_PATIENCE_S) as waiting:
-        await places.acquire()
-    if waiting.cancelled_caught:
-        raise HTTPException(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "others are waiting for spectrograms; ask again soon",
-            {"Retry-After": str(round(_PATIENCE_S))},
-        )
-    try:
+    async with visit.site.painting.turn():
         picture = await run_in_threadpool(_painted, visit.archive, recording, start, stop, width, height)
-    finally:
-        places.release()
     return Response(picture, headers=headers, media_type="image/png")
 
 
@@ -147,14 +129,6 @@ def _painted(
     grey = spectrogram(archive, recording, start, stop, width, height)
     Image.fromarray(np.ascontiguousarray(grey)).save(file, "png", compress_level=_COMPRESSION)
     return file.getvalue()
-
-
-def _places(app: FastAPI) -> anyio.CapacityLimiter:
-    """Return what lets in as many at once as spectrograms may be made in an application."""
-    if not hasattr(app.state, "spectrograms"):
-        app.state.spectrograms = anyio.CapacityLimiter(_AT_ONCE)
-    places: anyio.CapacityLimiter = app.state.spectrograms
-    return places
 
 
 def _headers(recording: Recording) -> dict[str, str]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 
 from phonobase.store.archive import Archive
 from phonobase.web.listening import Listening
+from phonobase.web.news import News
 from phonobase.web.turns import Turns
 from phonobase.web.visitor import Authenticate, nobody_else
 
@@ -62,6 +63,8 @@ class Site:
         authenticate: Who asks.
         limits: How much they may ask for.
         listening: Who listens to what is being recorded.
+        news: Who is told what is being heard.
+        painting: Whose turn it is to have a spectrogram made.
         cutting: Whose turn it is to have a cut made.
     """
 
@@ -69,10 +72,15 @@ class Site:
     authenticate: Authenticate = nobody_else
     limits: Limits = field(default_factory=Limits)
     listening: Listening = field(init=False)
+    news: News = field(init=False)
+    painting: Turns = field(init=False)
     cutting: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listening", Listening(self.archive))
+        object.__setattr__(self, "news", News(self.archive))
+        # One: whoever records on this machine needs its processors more.
+        object.__setattr__(self, "painting", Turns(1, _PATIENCE_S))
         object.__setattr__(self, "cutting", Turns(self.limits.cuts_at_once, _PATIENCE_S))
 
 

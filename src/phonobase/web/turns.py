@@ -38,7 +38,7 @@ class Turns:
             if time.monotonic() > give_up_s:
                 raise HTTPException(
                     HTTPStatus.SERVICE_UNAVAILABLE,
-                    "others are having files made already; ask again soon",
+                    "others have their turn already; ask again soon",
                     {"Retry-After": str(max(1, round(self._patience_s)))},
                 )
             await asyncio.sleep(_LOOK_EVERY_S)
