@@ -37,9 +37,12 @@ _USER_AND_PASSWORD = re.compile(r"((?:[\w+.-]*:?//?)?[^:/]*:).*@", re.DOTALL)
 
 _BUSY_TIMEOUT_MS = 60_000
 _CONNECT_TIMEOUT_S = 10
+_POOL = {"pool_size": 48, "max_overflow": -1}
+"""Connections are opened when they are needed, and so many are kept: forty threads answer requests over HTTP,
+and where fewer were kept, many a request of a busy service would open one and close it again."""
 _SERVER: dict[str, Any] = {
+    **_POOL,
     "pool_pre_ping": True,
-    "max_overflow": -1,
     "connect_args": {
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "application_name": "phonobase",
@@ -97,7 +100,7 @@ def arguments(url: str | URL) -> tuple[URL, dict[str, Any]]:
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return parsed, {"max_overflow": -1}
+        return parsed, dict(_POOL)
     return parsed.set(drivername="postgresql+psycopg"), _SERVER
 
 
