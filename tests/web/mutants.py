@@ -60,7 +60,9 @@ def wav(pcm: bytes, channels: int, dtype: str, rate: int = RATE) -> bytes:
     """Returns PCM behind the shortest header that WAV has."""
     width = _BITS[dtype] // 8
     tag = 3 if dtype == "float32" else 1
-    form = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * width, channels * width, 8 * width)
+    frame_bytes = channels * width
+    speed = rate * frame_bytes & 0xFFFFFFFF
+    form = struct.pack("<HHIIHH", tag, channels, rate, speed, frame_bytes, 8 * width)
     data = b"data" + struct.pack("<I", len(pcm)) + pcm
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + data
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -49,8 +49,7 @@ NAME = "the file"
 _FILES = 16
 _DESCRIPTORS = 256
 _MAGIC_BYTES = 12
-_MPEG_SYNC = 0xE0
-_CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "AIFF", "OGG", "MP3"})
+_MPEG_SYNC = b"\xe0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +190,13 @@ def _checked(file: int, limits: DecodeLimits) -> dict[str, Any]:
     start = os.pread(file, _MAGIC_BYTES, 0)
     if not start:
         raise InvalidAudio("it is empty")
-    if not _is_known(start):
+    kinds = _kinds(start)
+    if not kinds:
         raise UnsupportedFormat("it is neither WAV nor FLAC, AIFF, Ogg or MP3")
     with closing(_opened(file)) as sound:
         container = sound.description["container"]
-        if container not in _CONTAINERS:
-            raise UnsupportedFormat(f"it is {container}, and neither WAV nor FLAC, AIFF, Ogg or MP3")
+        if container not in kinds:  # an ID3 tag may stand before anything
+            raise UnsupportedFormat(f"it begins as {' or '.join(sorted(kinds))}, and is {container}")
         form = sound.format
         count, most = 0, limits.frames(form)
         for block in sound.blocks():
@@ -220,14 +220,16 @@ def _checked(file: int, limits: DecodeLimits) -> dict[str, Any]:
         }
 
 
-def _is_known(start: bytes) -> bool:
-    """Whether a file begins as those do that are taken; others never meet a parser."""
-    if start[:4] in {b"RIFF", b"RF64", b"RIFX"}:
-        return start[8:12] == b"WAVE"
-    if start[:4] == b"FORM":
-        return start[8:12] in {b"AIFF", b"AIFC"}
-    mpeg = start[:1] == b"\xff" and start[1:2] >= bytes([_MPEG_SYNC])
-    return mpeg or start[:3] == b"ID3" or start[:4] in {b"fLaC", b"OggS"}
+def _kinds(start: bytes) -> frozenset[str]:
+    """Return what a file may be that begins so, as libsndfile calls it; others never meet a parser."""
+    mpeg = start[:1] == b"\xff" and start[1:2] >= _MPEG_SYNC
+    if start[:4] in {b"RIFF", b"RIFX", b"RF64"} and start[8:12] == b"WAVE":
+        return frozenset({"WAV", "WAVEX", "RF64"})
+    if start[:4] == b"FORM" and start[8:12] in {b"AIFF", b"AIFC"}:
+        return frozenset({"AIFF"})
+    if start[:4] in {b"fLaC", b"OggS"}:
+        return frozenset({"FLAC"} if start[:4] == b"fLaC" else {"OGG"})
+    return frozenset({"MP3"} if mpeg or start[:3] == b"ID3" else ())
 
 
 def _opened(file: int) -> FileInput:

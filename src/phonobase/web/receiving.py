@@ -58,8 +58,7 @@ async def received_form(request: Request, most: int) -> AsyncIterator[Form]:
     Raises:
         HTTPException: It is no such form, too large, too slow, or there is no room for it.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send multipart/form-data with a file in it")
+    _check_type(request, "multipart/form-data")
     body = _bounded(request, most, _FORM_BYTES)
     parser = MultiPartParser(
         request.headers, body, max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
@@ -97,8 +96,9 @@ async def received_body(request: Request, most: int) -> AsyncIterator[BinaryIO]:
         most: How many bytes it may have.
 
     Raises:
-        HTTPException: It is too large, too slow, or there is no room for it.
+        HTTPException: It is of another type, too large, too slow, or there is no room for it.
     """
+    _check_type(request, "application/octet-stream")
     with tempfile.TemporaryFile(buffering=0) as file:
         piece = bytearray()
         async for part in _bounded(request, most):
@@ -135,6 +135,11 @@ async def _bounded(request: Request, most: int, more: int = 0) -> AsyncGenerator
         if received > most + more:
             raise _too_large(most)
         yield part
+
+
+def _check_type(request: Request, wanted: str) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send it as {wanted}")
 
 
 def _write(file: BinaryIO, piece: bytearray) -> None:

@@ -234,7 +234,7 @@ async def add_recording(request: Request, response: Response, visit: Writing) ->
 @router.post(
     "/pcm",
     status_code=HTTPStatus.CREATED,
-    responses=answers(400, 404, 408, 413, 507),
+    responses=answers(400, 404, 408, 413, 415, 507),
     openapi_extra=_body("application/octet-stream", _BINARY),
 )
 async def add_pcm(
