@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 # The tables themselves: rows are written one a statement, without the unit of work.
 _RECORDING, _CHUNK, _AUDIO = (cast("sa.Table", row.__table__) for row in (RecordingRow, ChunkRow, AudioRow))
 _SELECT = select(*_RECORDING.columns)
+_BY_ID = _SELECT.where(RecordingRow.id == sa.bindparam("id"))  # put together once: it is asked for most
 # Many rows are one statement each, sent in one go: never a thousand payloads in a statement.
 _INSERT_CHUNK, _INSERT_AUDIO = sa.insert(_CHUNK), sa.insert(_AUDIO)
 _UPDATE_OPEN = sa.update(_RECORDING).where(
@@ -296,8 +297,7 @@ class RecordingRepository:
         Raises:
             RecordingNotFound: No recording, or more than one, answers to the id.
         """
-        statement = _SELECT.where(RecordingRow.id == self.resolve(recording_id))
-        row = self._session.execute(statement).mappings().one_or_none()
+        row = self._session.execute(_BY_ID, {"id": self.resolve(recording_id)}).mappings().one_or_none()
         if row is None:
             raise not_found(f"has the id {recording_id}")
         return to_recording(row)
