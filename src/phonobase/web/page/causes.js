@@ -75,7 +75,7 @@ function tile(paint, pattern) {
   canvas.width = canvas.height = TILE;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.fillStyle = context.strokeStyle = paint;
-  context.globalAlpha = 0.22;
+  context.globalAlpha = pattern === "dots" ? 0.1 : 0.22;
   context.fillRect(0, 0, TILE, TILE);
   context.globalAlpha = 1;
   context.lineWidth = 1.6;

@@ -1,70 +1,103 @@
 // Listening to what is being recorded now, across the ends of recordings.
+//
+// An audio element that fetches the sound itself waits for 32 KiB at a time, which are many seconds of quiet
+// speech, and so falls far behind. So what comes is decoded here as soon as it is there.
 
-import { audioAddress } from "./api.js";
+import { ask } from "./api.js";
 import { find } from "./dom.js";
+import { Queue } from "./queue.js";
 import { complain, say } from "./say.js";
+import { parts } from "./stream.js";
 
 const TRIES_AGAIN_MS = 500;
+const TRIES = 20;
+
+/**
+ * @typedef {object} Open a recording that is being made
+ * @property {string} id
+ * @property {number} sample_rate
+ */
 
 /** Plays what a source hears. */
 export class Listening {
-  /** @param {(source: string) => Promise<string | null>} open tells which recording a source is making */
+  /** @param {(source: string) => Promise<Open | null>} open tells which recording a source is making */
   constructor(open) {
     this.open = open;
-    this.audio = find("live-audio", HTMLAudioElement);
     this.button = find("listen-live", HTMLButtonElement);
     /** @type {string | null} */
     this.source = null;
-    this.timer = 0;
-    for (const name of ["ended", "error"]) this.audio.addEventListener(name, () => this.goOn());
-    this.audio.addEventListener("playing", () => say("You hear what is being recorded now."));
+    /** @type {Queue | null} */
+    this.queue = null;
+    this.stopping = new AbortController();
   }
 
   /** @param {string} source */
   async toggle(source) {
     if (this.source !== null) return this.stop();
     this.source = source;
+    this.stopping = new AbortController();
     this.show();
-    await this.play();
-  }
-
-  stop() {
-    clearTimeout(this.timer);
-    this.source = null;
-    this.audio.pause();
-    this.audio.removeAttribute("src");
-    this.audio.load();
-    this.show();
-  }
-
-  async play() {
-    if (this.source === null) return;
     try {
-      const id = await this.open(this.source);
-      if (this.source === null) return;
-      if (id === null) {
-        this.stop();
-        say("Nothing is being recorded any more.");
-        return;
-      }
-      this.audio.src = audioAddress(id, { follow: 1, from: Date.now() });
-      await this.audio.play();
+      await this.goOn(source, this.stopping.signal);
     } catch (error) {
-      if (this.source === null) return;
-      this.stop();
+      if (!this.stopping.signal.aborted) this.stop();
       complain(error);
     }
   }
 
-  /** A recording has ended; the next one may begin at once. */
-  goOn() {
-    if (this.source === null || !this.audio.hasAttribute("src")) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.play(), TRIES_AGAIN_MS);
+  stop() {
+    this.stopping.abort();
+    this.source = null;
+    this.queue?.stop();
+    this.queue = null;
+    this.show();
+  }
+
+  /**
+   * Plays one recording after the other; the next one may begin a moment after one has ended.
+   * @param {string} source
+   * @param {AbortSignal} signal
+   */
+  async goOn(source, signal) {
+    let before = "";
+    for (let tries = 0; tries < TRIES && !signal.aborted; tries += 1) {
+      const open = await this.open(source);
+      if (open !== null && open.id !== before) {
+        tries = 0;
+        before = open.id;
+        await this.play(open, signal);
+      } else await new Promise((resolve) => setTimeout(resolve, TRIES_AGAIN_MS));
+    }
+    if (signal.aborted) return;
+    this.stop();
+    say("Nothing is being recorded any more.");
+  }
+
+  /**
+   * Plays a recording until it ends.
+   * @param {Open} open
+   * @param {AbortSignal} signal
+   */
+  async play(open, signal) {
+    const { body } = await ask(`recordings/${open.id}/audio`, { parameters: { follow: 1 }, signal });
+    if (body === null) return;
+    if (this.queue?.context.sampleRate !== open.sample_rate) {
+      this.queue?.stop();
+      this.queue = new Queue(open.sample_rate);
+      await this.queue.context.resume();
+    }
+    for await (const part of parts(body)) {
+      if (signal.aborted) return;
+      await this.queue.add(part);
+      if (this.button.dataset.heard !== "true") say("You hear what is being recorded now.");
+      this.button.dataset.heard = "true";
+    }
   }
 
   show() {
-    this.button.setAttribute("aria-pressed", String(this.source !== null));
-    this.button.textContent = this.source === null ? "Listen live" : "Stop listening";
+    const on = this.source !== null;
+    this.button.setAttribute("aria-pressed", String(on));
+    this.button.textContent = on ? "Stop listening" : "Listen live";
+    if (!on) this.button.dataset.heard = "false";
   }
 }

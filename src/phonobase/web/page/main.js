@@ -1,6 +1,11 @@
 // The page: what the reader looks at, and what follows from it.
 
-import { gaps as askGaps, recordings as askRecordings, status as askStatus } from "./api.js";
+import {
+  gaps as askGaps,
+  recording as askRecording,
+  recordings as askRecordings,
+  status as askStatus,
+} from "./api.js";
 import { look } from "./causes.js";
 import { find, settled, show } from "./dom.js";
 import { Listening } from "./listen.js";
@@ -41,7 +46,7 @@ const search = new Search();
 const marks = new Marks(() => (view.recording ? view.moment : timeline.cursor));
 const listening = new Listening(async (source) => {
   const doing = (await askStatus()).find((status) => status.source === source && status.recording);
-  return doing?.recording_id ?? null;
+  return doing ? askRecording(doing.recording_id) : null;
 });
 
 /** Shows the place that the address names. */
@@ -97,7 +102,9 @@ async function openRecording() {
   if (!recording) return;
   timeline.cursor = view.moment;
   timeline.viewport.reveal(view.moment);
+  timeline.tell();
   view.setMark(marks.mark);
+  view.reveal();
 }
 
 /**
@@ -121,7 +128,9 @@ async function playFrom(us, aloud = true) {
     say(await whyNothing(source, us));
     return;
   }
+  noteNow();
   go({ recording: recording.id, at: iso(us), window: null });
+  await arrive();
   if (aloud) await view.player.play();
 }
 
@@ -149,7 +158,8 @@ function showLive() {
   show(find("listen-live", HTMLElement), live || listening.source !== null);
 }
 
-const noteLater = settled(NOTES_MS, () => {
+/** Keeps the address true to what is shown. */
+function noteNow() {
   const { from, to } = timeline.viewport;
   const { from: start, to: stop } = view.wave.viewport;
   const open = view.recording;
@@ -162,7 +172,9 @@ const noteLater = settled(NOTES_MS, () => {
     mark: writeStretch(marks.mark),
     find: search.conditions,
   });
-});
+}
+
+const noteLater = settled(NOTES_MS, noteNow);
 
 function listen() {
   journey.addEventListener("moved", () => arrive().catch(complain));
@@ -184,7 +196,12 @@ function listen() {
   });
   view.addEventListener("looked", noteLater);
   view.addEventListener("marked", (event) => marks.set(/** @type {CustomEvent} */ (event).detail));
-  view.addEventListener("closed", () => go({ recording: null, at: null, window: null }));
+  view.addEventListener("closed", () => {
+    noteNow();
+    go({ recording: null, at: null, window: null });
+    arrive().catch(complain);
+    timeline.surface.focus();
+  });
   view.addEventListener("edited", () => search.fetch());
   marks.addEventListener("changed", () => {
     timeline.setMark(marks.mark, false);

@@ -54,6 +54,7 @@ export class Overview extends EventTarget {
       height: HEIGHT_PX,
       cursorWidth: 2,
       hideScrollbar: true,
+      normalize: true,
       cspNonce: document.getElementById("style-nonce")?.nonce ?? "",
       plugins: [regions],
       ...paints(),

@@ -7,7 +7,7 @@ import { showFacts, stateWords } from "./facts.js";
 import { Overview } from "./overview.js";
 import { Player } from "./player.js";
 import { complain, say } from "./say.js";
-import { clock, lasting, moment, parse, position, SECOND, utc } from "./time.js";
+import { clock, dateField, lasting, moment, parse, position, SECOND, utc } from "./time.js";
 import { Wave } from "./wave.js";
 
 const STEP_S = 5;
@@ -17,6 +17,7 @@ export class RecordingView extends EventTarget {
   constructor() {
     super();
     this.section = find("recording", HTMLElement);
+    this.about = find("about", HTMLElement);
     this.title = find("recording-title", HTMLElement);
     this.player = new Player();
     this.wave = new Wave();
@@ -85,7 +86,7 @@ export class RecordingView extends EventTarget {
     this.recording = recording;
     this.section.dataset.recordingId = recording.id;
     this.section.dataset.ready = "false";
-    this.section.hidden = false;
+    this.section.hidden = this.about.hidden = false;
     this.overview?.remove();
     this.overview = null;
     this.showFacts(recording);
@@ -126,21 +127,34 @@ export class RecordingView extends EventTarget {
     performance.mark("waveform");
   }
 
+  /** Brings the recording into sight, if it is not; who came from the list goes on from its heading. */
+  reveal() {
+    const { top, bottom } = this.section.getBoundingClientRect();
+    const focused = document.activeElement;
+    if (focused instanceof HTMLElement && focused.dataset.recordingId)
+      this.title.focus({ preventScroll: true });
+    if (top < 0 || bottom > innerHeight) {
+      this.section.scrollIntoView({ block: bottom - top > innerHeight || top < 0 ? "start" : "nearest" });
+    }
+  }
+
   close() {
     this.asking.abort();
     this.recording = null;
     this.player.unload();
     this.overview?.remove();
     this.overview = null;
-    this.section.hidden = true;
+    this.section.hidden = this.about.hidden = true;
   }
 
   /** @param {import("./shapes.js").Recording} recording */
   showFacts(recording) {
     const start = parse(recording.started_at);
     this.title.textContent = recording.title ?? `${recording.source}, ${clock(start)}`;
+    const stop = parse(recording.ended_at);
+    const end = dateField(start) === dateField(stop) ? clock(stop) : moment(stop);
     const when = find("recording-when", HTMLElement);
-    when.textContent = `${moment(start)} to ${clock(parse(recording.ended_at))}, ${lasting(Math.round(recording.seconds * SECOND))}, ${stateWords(recording.state)}`;
+    when.textContent = `${moment(start)} to ${end}, ${lasting(Math.round(recording.seconds * SECOND))}, ${stateWords(recording.state)}`;
     when.title = utc(start);
     showFacts(find("facts", HTMLElement), recording);
   }

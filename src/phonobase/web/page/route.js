@@ -6,9 +6,9 @@
  * @property {string | null} from begin of what the timeline shows, ISO 8601
  * @property {string | null} to its end
  * @property {string | null} recording the id of the one that is open
- * @property {string | null} at seconds from its start
- * @property {string | null} window seconds from its start, as "12-34.5"
- * @property {string | null} mark seconds from its start, as "12-34.5"
+ * @property {string | null} at where its sound is, ISO 8601
+ * @property {string | null} window what the close-up shows: two moments with a slash between
+ * @property {string | null} mark the marked stretch, likewise
  * @property {string | null} find the conditions of the search, as a query
  */
 
@@ -35,19 +35,18 @@ export function link(wanted) {
     const value = wanted[name];
     if (value !== null && value !== undefined && value !== "") parameters.set(name, value);
   }
-  // Colons and commas may stand in a fragment, and times stay readable.
-  return `#${parameters.toString().replaceAll("%3A", ":").replaceAll("%2C", ",")}`;
+  // These may stand in a fragment, and times stay readable.
+  return `#${parameters.toString().replaceAll("%3A", ":").replaceAll("%2F", "/")}`;
 }
 
 /**
- * Goes to a place, as a step that can be taken back.
+ * Takes a step that can be taken back; whoever takes it shows the place.
  * @param {Partial<Place>} changes
  */
 export function go(changes) {
   const target = link({ ...place(), ...changes });
   if (target === location.hash) return;
   history.pushState(null, "", target);
-  journey.dispatchEvent(new Event("moved"));
 }
 
 /**
@@ -57,17 +56,6 @@ export function go(changes) {
 export function note(changes) {
   const target = link({ ...place(), ...changes });
   if (target !== location.hash) history.replaceState(history.state, "", target);
-}
-
-/**
- * Returns the two numbers of a text like "12-34.5"; null where it has none, or they are in the wrong order.
- * @param {string | null} text
- * @returns {[number, number] | null}
- */
-export function span(text) {
-  const parts = (text ?? "").split("-").map(Number);
-  const [start = Number.NaN, stop = Number.NaN] = parts;
-  return parts.length === 2 && stop > start ? [start, stop] : null;
 }
 
 addEventListener("popstate", () => journey.dispatchEvent(new Event("moved")));

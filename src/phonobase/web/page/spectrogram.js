@@ -7,13 +7,14 @@ import { complain } from "./say.js";
 import { colour, isDark } from "./theme.js";
 
 const SETTLES_MS = 180;
-const QUIETEST = 34;
-/** Of 255: what lies below is drawn as nothing, about -104 dBFS. */
-const LOUDEST = 235;
+const BACKGROUND = 0.3;
+/** So much of a picture is taken for the room and not for the sound. */
+const LEAST_RANGE = 70;
+/** Of 255, which are 120 dB: what is all alike is not made to look otherwise. */
 
 /** @type {[number, number, number][]} */
 const DARK = [
-  [18, 23, 26],
+  [19, 26, 27],
   [24, 62, 84],
   [30, 120, 128],
   [126, 196, 120],
@@ -22,7 +23,7 @@ const DARK = [
 ];
 /** @type {[number, number, number][]} */
 const LIGHT = [
-  [255, 255, 255],
+  [240, 243, 242],
   [206, 228, 226],
   [112, 178, 180],
   [34, 112, 130],
@@ -37,10 +38,12 @@ export class Spectrogram {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLElement} note where it says why there is no picture
+   * @param {(context: CanvasRenderingContext2D, width: number, height: number) => void} over draws over it
    */
-  constructor(canvas, note) {
+  constructor(canvas, note, over) {
     this.canvas = canvas;
     this.note = note;
+    this.over = over;
     /** @type {import("./shapes.js").Recording | null} */
     this.recording = null;
     /** @type {ImageBitmap | null} */
@@ -66,7 +69,15 @@ export class Spectrogram {
     this.wanted = frames;
     this.canvas.dataset.ready = "false";
     this.paint();
+    this.wait();
     this.fetchSoon();
+  }
+
+  /** Says that there is something to wait for, where nothing is shown meanwhile. */
+  wait() {
+    if (this.picture) return;
+    this.note.textContent = "Looking at the tones…";
+    this.note.hidden = false;
   }
 
   async fetch() {
@@ -100,7 +111,7 @@ export class Spectrogram {
     const context = /** @type {CanvasRenderingContext2D} */ (picture.getContext("2d"));
     context.drawImage(this.grey, 0, 0);
     const pixels = context.getImageData(0, 0, width, height);
-    const table = palette(isDark() ? DARK : LIGHT);
+    const table = palette(isDark() ? DARK : LIGHT, range(pixels.data));
     const words = new Uint32Array(pixels.data.buffer);
     for (let index = 0; index < words.length; index += 1) {
       words[index] = table[pixels.data[4 * index] ?? 0] ?? 0;
@@ -119,6 +130,7 @@ export class Spectrogram {
     context.imageSmoothingQuality = "high";
     context.drawImage(this.picture, x, 0, (this.drawn.stop - this.drawn.start) * scale, height);
     this.nameTones(context, height, this.recording.sample_rate / 2);
+    this.over(context, width, height);
   }
 
   /**
@@ -144,11 +156,34 @@ export class Spectrogram {
   }
 }
 
-/** @param {[number, number, number][]} stops */
-function palette(stops) {
+/**
+ * Returns the levels between which a picture has something to show.
+ * @param {Uint8ClampedArray} pixels
+ * @returns {[number, number]}
+ */
+function range(pixels) {
+  const counts = new Uint32Array(256);
+  for (let index = 0; index < pixels.length; index += 4) {
+    const level = pixels[index] ?? 0;
+    counts[level] = (counts[level] ?? 0) + 1;
+  }
+  let below = 0;
+  const quietest = counts.findIndex((count) => {
+    below += count;
+    return below > (BACKGROUND * pixels.length) / 4;
+  });
+  const loudest = counts.findLastIndex((count) => count > 0);
+  return [quietest, Math.max(loudest, quietest + LEAST_RANGE)];
+}
+
+/**
+ * @param {[number, number, number][]} stops
+ * @param {[number, number]} levels
+ */
+function palette(stops, [quietest, loudest]) {
   const table = new Uint32Array(256);
   for (let value = 0; value < 256; value += 1) {
-    const share = Math.min(1, Math.max(0, (value - QUIETEST) / (LOUDEST - QUIETEST)));
+    const share = Math.min(1, Math.max(0, (value - quietest) / (loudest - quietest)));
     const place = share * (stops.length - 1);
     const lower = stops[Math.floor(place)] ?? [0, 0, 0];
     const upper = stops[Math.ceil(place)] ?? lower;

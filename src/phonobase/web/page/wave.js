@@ -9,10 +9,11 @@ import { Spectrogram } from "./spectrogram.js";
 import { colours } from "./theme.js";
 import { clock, DAY, lasting, parse, position, SECOND } from "./time.js";
 import { Viewport } from "./viewport.js";
-import { paintWave } from "./wave_paint.js";
+import { drawOver, paintWave } from "./wave_paint.js";
 
 const SETTLES_MS = 80;
 const LEAST_US = 20_000;
+const MOST_SCALE = 50;
 const TABLE_ROWS = 20;
 const OPENS_US = 60 * SECOND;
 
@@ -25,6 +26,7 @@ export class Wave extends EventTarget {
     this.spectrogram = new Spectrogram(
       find("spectrogram", HTMLCanvasElement),
       find("spectrogram-note", HTMLElement),
+      (context, width, height) => drawOver(context, this.viewport, this, width, height),
     );
     this.viewport = new Viewport({ least: LEAST_US, most: DAY, first: 0, last: DAY });
     /** @type {import("./shapes.js").Recording | null} */
@@ -36,6 +38,8 @@ export class Wave extends EventTarget {
     /** @type {[number, number] | null} */
     this.mark = null;
     this.start = 0;
+    /** What its loudest sample is drawn with, so that quiet sound can be seen. */
+    this.scale = 1;
     this.cursor = 0;
     this.asking = new AbortController();
     this.draw = fitted(this.canvas, () => this.paint());
@@ -100,6 +104,7 @@ export class Wave extends EventTarget {
     this.peaks = null;
     this.gaps = [];
     this.cursor = cursor;
+    this.scale = recording.peak_dbfs === null ? 1 : Math.min(MOST_SCALE, 10 ** (-recording.peak_dbfs / 20));
     this.start = parse(recording.started_at);
     const end = this.start + Math.max(LEAST_US, Math.round(recording.seconds * SECOND));
     this.viewport.bounds = {
@@ -180,7 +185,9 @@ export class Wave extends EventTarget {
   }
 
   paint() {
-    if (this.recording) paintWave(this.canvas, this.viewport, this);
+    if (!this.recording) return;
+    paintWave(this.canvas, this.viewport, this);
+    this.spectrogram.paint();
     const { from, to } = this.viewport;
     this.surface.dataset.start = String((from - this.start) / SECOND);
     this.surface.dataset.stop = String((to - this.start) / SECOND);

@@ -11,6 +11,7 @@ import { drawAxis, drawCursor, drawMark } from "./timeline_paint.js";
  * @property {import("./shapes.js").Peaks | null} peaks
  * @property {import("./shapes.js").Gap[]} gaps
  * @property {[number, number] | null} mark
+ * @property {number} scale how much taller than true
  * @property {number} start where the recording begins, in microseconds
  * @property {number} cursor
  */
@@ -20,7 +21,7 @@ import { drawAxis, drawCursor, drawMark } from "./timeline_paint.js";
  * @param {import("./viewport.js").Viewport} viewport
  * @param {Close} close
  */
-export function paintWave(canvas, viewport, { peaks, gaps, mark, start, cursor }) {
+export function paintWave(canvas, viewport, { peaks, gaps, mark, scale, start, cursor }) {
   const { context, width, height } = cleared(canvas);
   const top = drawAxis(context, viewport, width, height);
   for (const { cause, started_at, ended_at } of gaps) {
@@ -33,11 +34,26 @@ export function paintWave(canvas, viewport, { peaks, gaps, mark, start, cursor }
   if (peaks) {
     const lane = (height - top) / peaks.peaks.length;
     peaks.peaks.forEach((channel, index) => {
-      drawChannel(context, viewport, peaks, channel, start, width, top + index * lane, lane);
+      const box = { top: top + index * lane, height: lane, width };
+      drawChannel(context, viewport, peaks, channel, start, scale, box);
     });
   }
   drawMark(context, viewport, mark, width, height);
   drawCursor(context, viewport.x(cursor, width), height);
+}
+
+/**
+ * Draws over another picture of the same stretch what both show.
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./viewport.js").Viewport} viewport
+ * @param {{mark: [number, number] | null, cursor: number}} close
+ * @param {number} width
+ * @param {number} height
+ */
+export function drawOver(context, viewport, { mark, cursor }, width, height) {
+  drawMark(context, viewport, mark, width, height);
+  context.fillStyle = colour("--cursor");
+  context.fillRect(Math.round(viewport.x(cursor, width)) - 1, 0, 2, height);
 }
 
 /**
@@ -46,11 +62,10 @@ export function paintWave(canvas, viewport, { peaks, gaps, mark, start, cursor }
  * @param {import("./shapes.js").Peaks} peaks
  * @param {number[]} channel
  * @param {number} start
- * @param {number} width
- * @param {number} top
- * @param {number} height
+ * @param {number} scale
+ * @param {{top: number, width: number, height: number}} box
  */
-function drawChannel(context, viewport, peaks, channel, start, width, top, height) {
+function drawChannel(context, viewport, peaks, channel, start, scale, { top, width, height }) {
   const columns = channel.length / 2;
   const middle = top + height / 2;
   const half = height / 2 - 3;
@@ -64,8 +79,8 @@ function drawChannel(context, viewport, peaks, channel, start, width, top, heigh
   for (let column = 0; column < columns; column += 1) {
     const x = first + column * step;
     if (x + step < 0 || x > width) continue;
-    const low = channel[2 * column] ?? 0;
-    const high = channel[2 * column + 1] ?? 0;
+    const low = Math.max(-1, (channel[2 * column] ?? 0) * scale);
+    const high = Math.min(1, (channel[2 * column + 1] ?? 0) * scale);
     const upper = middle - high * half;
     context.rect(x, upper, Math.max(step, 0.8), Math.max(1, (high - low) * half));
   }
