@@ -6,6 +6,7 @@ import functools
 import io
 import random
 import struct
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import soundfile
 
 from tests.store.judge import frames_of, random_pcm
 from tests.support.prs import noise
+from tests.support.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ RATE = 8_000
 DTYPES = ("int16", "int24", "int32", "float32")
 _SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "int32": "PCM_32", "float32": "FLOAT"}
 _BITS = {"int16": 16, "int24": 24, "int32": 32, "float32": 32}
+_OGG = {"VORBIS": "libvorbis", "OPUS": "libopus"}
 _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _STARTS = (
     *(b"", b"RIFF\0\0\0\0WAVE", b"RF64", b"FORM\0\0\0\0AIFF", b"fLaC", b"OggS", b"ID3"),
@@ -73,7 +76,11 @@ def written(pcm: bytes, channels: int, dtype: str, container: str, subtype: str 
     file = io.BytesIO()
     frames = frames_of(pcm, channels, dtype)
     soundfile.write(file, frames, RATE, subtype or _SUBTYPES[dtype], format=container)
-    return file.getvalue()
+    content = bytearray(file.getvalue())
+    peak = content.find(b"PEAK", 0, 200)
+    if peak >= 0:
+        content[peak + 12 : peak + 16] = bytes(4)  # the time at which it was written
+    return bytes(content)
 
 
 @functools.cache
@@ -98,14 +105,23 @@ def _whole(number: int, kind: str, chance: random.Random) -> Upload:
 def _base(chance: random.Random) -> bytes:
     """Returns a whole file of any kind that is taken."""
     kind = chance.choice(("WAV", "WAV", "FLAC", "FLAC", "FLAC", "RF64", "AIFF", "VORBIS", "OPUS", "MP3"))
-    if kind in {"VORBIS", "OPUS"}:
-        return written(noise(4_000, 1).tobytes(), 1, "int16", "OGG", kind)
+    if kind in _OGG:
+        return _ogg(kind)
     if kind == "MP3":
         return written(noise(8_000, 1).tobytes(), 1, "int16", "MP3", "MPEG_LAYER_III")
     dtype = chance.choice(DTYPES[:2] if kind == "FLAC" else DTYPES)
     channels = chance.randint(1, 3)
     pcm = _pcm(chance, channels, dtype)
     return wav(pcm, channels, dtype) if kind == "WAV" else written(pcm, channels, dtype, kind)
+
+
+@functools.cache
+def _ogg(kind: str) -> bytes:
+    """Returns noise in an Ogg file; libsndfile would give it another serial number every time."""
+    raw = ["-f", "s16le", "-ar", str(RATE), "-i", "-", "-c:a", _OGG[kind]]
+    command = [require("ffmpeg"), "-v", "error", *raw, "-fflags", "+bitexact", "-flags:a", "+bitexact"]
+    pcm = noise(4_000, 1).tobytes()
+    return subprocess.run([*command, "-f", "ogg", "-"], input=pcm, capture_output=True, check=True).stdout
 
 
 def _flipped(number: int, kind: str, chance: random.Random) -> Upload:

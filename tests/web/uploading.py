@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -102,17 +102,12 @@ def children(pid: int) -> list[int]:
         told = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
-    return [number for number in map(int, " ".join(told).split()) if _runs(number)]
+    return [number for number in map(int, " ".join(told).split()) if runs(number)]
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Tells whether a process has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def facts(answer: httpx.Response, status: int) -> Any:  # noqa: ANN401 - JSON
-    """Returns what an answer says; fails unless it has a status."""
-    assert answer.status_code == status, answer.text
-    return answer.json()
