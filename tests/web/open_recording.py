@@ -19,14 +19,20 @@ RATE = 8000
 
 
 def leave_open(archive: Archive, source: str, *pcm: bytes) -> UUID:
-    """Commits mono 16-bit sound, a chunk a piece, to a recording that ends now, and leaves it open."""
+    """Commits mono 16-bit sound to a recording that ends now, and leaves it open.
+
+    Args:
+        archive: Where to.
+        source: Of which source.
+        pcm: What is heard, a chunk a piece; several are of one length, a multiple of 4096 frames.
+    """
     form = AudioFormat(RATE, 1, SampleFormat.INT16)
-    frames = sum(map(len, pcm)) // 2
-    began = datetime.now(UTC) - timedelta(microseconds=form.microseconds(frames))
-    draft = Draft(new_recording(form, source=source, started_at=began, encoding="pcm"), chunk_seconds=10)
-    chunks = []
-    for piece in pcm:
-        chunks += [draft.seal(cut) for cut in [*draft.cut(frames_of(piece, 1, "int16")), *draft.finish()]]
+    frames = frames_of(b"".join(pcm), 1, "int16")
+    began = datetime.now(UTC) - timedelta(microseconds=form.microseconds(len(frames)))
+    new = new_recording(form, source=source, started_at=began, encoding="pcm")
+    draft = Draft(new, chunk_seconds=len(pcm[0]) / 2 / RATE)
+    chunks = [draft.seal(cut) for cut in [*draft.cut(frames), *draft.finish()]]
+    assert len(chunks) == len(pcm)
     with archive.writing() as repository:
         repository.append(draft, chunks)
     return draft.new.id

@@ -66,7 +66,7 @@ def test_a_source_that_is_recorded_names_the_recording(
     archive: Archive, client: TestClient, program: Program
 ) -> None:
     """A source has an open recording until that is closed, and is recorded while sound comes to it."""
-    recording_id = leave_open(archive, "desk-3", 20 * PCM)
+    recording_id = leave_open(archive, "desk-3", PCM)
     (said,) = _said(client)
     assert (said["recording_id"], said["recording"]) == (recording_id.hex, True)
     ago = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-2 minutes')"
@@ -82,7 +82,7 @@ def test_a_source_that_is_recorded_names_the_recording(
 def test_a_visitor_sees_their_sources_only(archive: Archive) -> None:
     """Sources that are not theirs are not listed, whether they are recorded now or not."""
     archive.add(PCM, 8000, source="theirs")
-    recording_id = leave_open(archive, "another", 20 * PCM)
+    recording_id = leave_open(archive, "another", PCM)
     for what, names in (("sources", ["theirs"]), ("status", [])):
         client = asking(archive, "theirs", "never-heard")
         assert [each.get("name", each.get("source")) for each in _said(client, what)] == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,7 +28,7 @@ from phonobase.store.models import GapRow, RecordingRow, SourceRow
 from phonobase.store.recording import LONGEST, source_name, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -59,17 +60,17 @@ class GapColumns:
         since: sa.BindParameter[datetime] = sa.bindparam("since")
         until: sa.BindParameter[datetime] = sa.bindparam("until")
         day_before: sa.BindParameter[datetime] = sa.bindparam("day_before")
-        rows = select(*columns).where(GapRow.source == sa.bindparam("source"))
-        long = rows.where(GapRow.started_at < day_before, GapRow.ended_at > since)
+        rows = select(*columns).where(_GAP.c.source == sa.bindparam("source"))
+        long = rows.where(_GAP.c.started_at < day_before, _GAP.c.ended_at > since)
         short = rows.where(
-            GapRow.started_at >= day_before, GapRow.started_at < since, GapRow.ended_at > since
+            _GAP.c.started_at >= day_before, _GAP.c.started_at < since, _GAP.c.ended_at > since
         )
         self.reaching = {
             dialect: sa.union_all(long.where(is_long), short) for dialect, is_long in _IS_LONG.items()
         }
         self.beginning = (
-            rows.where(GapRow.started_at >= since, GapRow.started_at < until)
-            .order_by(GapRow.started_at, GapRow.id)
+            rows.where(_GAP.c.started_at >= since, _GAP.c.started_at < until)
+            .order_by(_GAP.c.started_at, _GAP.c.id)
             .execution_options(yield_per=_ROWS)
         )
 
@@ -156,7 +157,8 @@ def find_gaps(
     Raises:
         InvalidDetails: There are more than the most that are wanted.
     """
-    return merged(map(_to_gap, _no_more(most, gap_rows(session, _WHOLE, source, since, until))))
+    with contextlib.closing(gap_rows(session, _WHOLE, source, since, until)) as rows:
+        return merged(map(_to_gap, _no_more(most, rows)))
 
 
 def find_gaps_inside(session: Session, recording_id: UUID) -> list[Gap]:
@@ -173,11 +175,12 @@ def find_unrecorded(
     Raises:
         InvalidDetails: There are more than the most that are wanted, or the period ends before it begins.
     """
-    stretches = (each for each in _account(session, source, since, until) if each.cause == UNRECORDED)
-    return [
-        Gap(source, from_us(stretch.start_us), from_us(stretch.end_us), UNRECORDED)
-        for stretch in _no_more(most, stretches)
-    ]
+    with contextlib.closing(_account(session, source, since, until)) as stretches:
+        missing = (each for each in stretches if each.cause == UNRECORDED)
+        return [
+            Gap(source, from_us(stretch.start_us), from_us(stretch.end_us), UNRECORDED)
+            for stretch in _no_more(most, missing)
+        ]
 
 
 def _no_more(most: int | None, found: Iterable[_T]) -> Iterator[_T]:
@@ -212,11 +215,11 @@ def _to_gap(row: sa.Row[Any]) -> Gap:
     )
 
 
-def _account(session: Session, source: str, since: datetime, until: datetime) -> Iterator[Stretch]:
+def _account(session: Session, source: str, since: datetime, until: datetime) -> Generator[Stretch]:
     since_us, until_us = to_us(since), to_us(until)
     if until_us < since_us:
         raise InvalidDetails(f"a period cannot end at {until}, before it begins at {since}; swap the two")
-    recordings = session.execute(
+    statement = (
         select(RecordingRow.started_at, RecordingRow.ended_at, RecordingRow.id)
         .where(
             RecordingRow.source == source,
@@ -227,15 +230,16 @@ def _account(session: Session, source: str, since: datetime, until: datetime) ->
         .order_by(RecordingRow.started_at)
         .execution_options(yield_per=_ROWS)
     )
-    return account(
-        (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
-        (
-            Missed(to_us(row.started_at), to_us(row.ended_at), row.recording_id, row.cause)
-            for row in gap_rows(session, _BOUNDS, source, since, until)
-        ),
-        since_us,
-        until_us,
-    )
+    with (
+        session.execute(statement) as recordings,
+        contextlib.closing(gap_rows(session, _BOUNDS, source, since, until)) as gaps,
+    ):
+        yield from account(
+            (Heard(to_us(start), to_us(end), recording_id) for start, end, recording_id in recordings),
+            (Missed(to_us(row.started_at), to_us(row.ended_at), row.recording_id, row.cause) for row in gaps),
+            since_us,
+            until_us,
+        )
 
 
 def gap_rows(
@@ -244,12 +248,13 @@ def gap_rows(
     source: str,
     since: datetime | None,
     until: datetime | None,
-) -> Iterator[sa.Row[Any]]:
-    """Yield the rows of the gaps that reach into a period, the first to begin first."""
+) -> Generator[sa.Row[Any]]:
+    """Yield the rows of the gaps that reach into a period, the first to begin first; close it."""
     begin, end = with_zone(since or _FIRST), with_zone(until or _LAST)
     values = {"source": source, "since": begin, "until": end}
     if since is not None:
         values["day_before"] = max(begin, _FIRST + LONGEST) - LONGEST
         reaching = session.execute(columns.reaching[session.get_bind().dialect.name], values)
         yield from sorted(reaching, key=lambda row: (row.started_at, row.id))
-    yield from session.execute(columns.beginning, values)
+    with session.execute(columns.beginning, values) as rows:
+        yield from rows
