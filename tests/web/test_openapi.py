@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
@@ -20,8 +21,6 @@ from phonobase.web.tokens import Tokens
 from tests.web.open_recording import leave_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from schemathesis.schemas import APIOperation
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as Connection
@@ -80,24 +79,24 @@ def ids(archive: Archive) -> list[str]:
 
 
 @pytest.fixture
-def schema(archive: Archive) -> Iterator[schemathesis.schemas.BaseSchema]:
+def schema(archive: Archive) -> schemathesis.schemas.BaseSchema:
     """The API as it describes itself, of an archive that asks for tokens."""
     limits = Limits(requests_per_minute=10**9, heavy_requests_per_minute=10**9, refused_per_minute=10**9)
     app = create_app(archive, authenticate=Tokens(archive), limits=limits)
     return schemathesis.openapi.from_asgi("/api/openapi.json", Leaving(app))
 
 
-def _operations(schema: schemathesis.schemas.BaseSchema) -> list[APIOperation[Any, Any, Any]]:
-    return [found.ok() for found in schema.get_all_operations()]
+def _operations(schema: schemathesis.schemas.BaseSchema) -> list[APIOperation[Any, Any, Any, Any]]:
+    return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
 
 
-def _takes(operation: APIOperation[Any, Any, Any]) -> bool:
+def _takes(operation: APIOperation[Any, Any, Any, Any]) -> bool:
     """Tells whether an operation takes anything, so that it can be wrong."""
     return any(operation.iter_parameters()) or bool(operation.body)
 
 
 def _wrong(
-    operation: APIOperation[Any, Any, Any], mode: GenerationMode, ids: list[str], headers: dict[str, str]
+    operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, ids: list[str], headers: dict[str, str]
 ) -> str | None:
     """Returns what is wrong with the answers to many requests; None where nothing is."""
     names = st.sampled_from(["desk-3", "reef", "now", "nobody"])
@@ -111,7 +110,7 @@ def _wrong(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode), recording_id=st.sampled_from(ids), name=names)
-    def ask(case: schemathesis.Case, recording_id: str, name: str) -> None:
+    def ask(case: schemathesis.Case[Any], recording_id: str, name: str) -> None:
         if mode is GenerationMode.POSITIVE:  # what is there is asked for more often than not
             if "recording_id" in case.path_parameters:
                 case.path_parameters["recording_id"] = recording_id
