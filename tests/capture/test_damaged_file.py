@@ -133,6 +133,33 @@ def test_of_a_damaged_flac_all_before_the_damage_comes(tmp_path: Path) -> None:
     assert message.startswith(f"{path} does not decode after 16384 of 40000 frames (")
 
 
+def test_a_flac_that_declares_too_little_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    """Its MD5 tells that there is more, as `flac` finds, though every frame that is declared decodes."""
+    path = tmp_path / "sound.flac"
+    content = _written(path, "FLAC")
+    content[22:26] = (FRAMES - 10_000).to_bytes(4, "big")
+    path.write_bytes(content)
+    form = ["--force-raw-format", "--endian=little", "--sign=signed"]
+    judged = subprocess.run([require("flac"), "-d", "-c", "-s", *form, path], capture_output=True, check=True)
+    assert judged.stdout == SIGNAL.tobytes()
+    frames, message = _read_until(path, InvalidAudio)
+    np.testing.assert_array_equal(frames, SIGNAL[: FRAMES - 10_000])
+    assert message.startswith(f"{path} does not decode to the sound whose MD5 is in it; ")
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+def test_the_md5_of_a_flac_is_that_of_its_samples(tmp_path: Path, subtype: str) -> None:
+    """Whatever its samples are, a whole file is taken, and one with another MD5 is not."""
+    path = tmp_path / "sound.flac"
+    content = _written(path, "FLAC", subtype)
+    source = FileInput(path)
+    assert sum(len(block.frames) for block in source.blocks()) == FRAMES
+    source.close()
+    content[30] ^= 1
+    path.write_bytes(content)
+    _read_until(path, InvalidAudio)
+
+
 def test_of_a_cut_mp3_all_that_decodes_comes(tmp_path: Path) -> None:
     """An MP3 that says how long it is cannot end early unnoticed."""
     path = tmp_path / "sound.mp3"
