@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from phonobase.web.visitor import Scope, Visitor
 
 _FORWARDED = ("forwarded", "via", "x-real-ip")
 _NAMES = ("localhost", ".localhost")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^][:@/]+)(?::\d{1,5})?")
 
 
 class Tokens:
@@ -89,8 +91,10 @@ def _refuse_guests(request: Request) -> None:
 
 def _is_here(host: str) -> bool:
     """Return whether the name that somebody asked for is this machine's own, as no page can pretend."""
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    name = name.strip("[]").lower().removesuffix(".")
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = match[1].strip("[]").lower().removesuffix(".")
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
