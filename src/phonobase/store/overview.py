@@ -36,6 +36,7 @@ CHUNKS_AT_MOST = 50_000
 
 _SECOND_US = 1_000_000
 _IDS_AT_ONCE = 500
+_DIALECTS = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class _Recordings:
     peak_dbfs: npt.NDArray[np.float64]
     chunk_count: npt.NDArray[np.int64]
     sample_rate: npt.NDArray[np.int64]
-    ids: Sequence[UUID]
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def _gaps(session: Session, source: str, since: datetime, until: datetime, recor
     dialect = session.get_bind().dialect.name
     rows = list(gap_rows(session, _GAP_COLUMNS[dialect], source, since, until))
     start, end, inside, causes, _ = zip(*rows, strict=True) if rows else ((),) * 5
-    numbers: dict[Any, int] = {}
+    numbers: dict[str, int] = {}
     if any(recording_id is not None for recording_id in inside):
         numbers = {recording_id: number for number, recording_id in enumerate(recordings.ids)}
     return _Gaps(
@@ -261,12 +262,12 @@ def _chunks(
     session: Session, recordings: _Recordings, numbers: npt.NDArray[np.int64], since_us: int, until_us: int
 ) -> tuple[Spans, npt.NDArray[np.float64]]:
     """Return the times and the peaks of the chunks of some recordings that reach into a period."""
-    spans = recordings.spans
+    spans, dialect = recordings.spans, session.get_bind().dialect.name
     whole = (spans.start_us[numbers] >= since_us) & (spans.end_us[numbers] <= until_us)
     rows: list[Any] = []
     for begin in range(0, np.count_nonzero(whole), _IDS_AT_ONCE):
         ids = [UUID(recordings.ids[number]) for number in numbers[whole][begin : begin + _IDS_AT_ONCE]]
-        rows += session.execute(_CHUNKS_OF_MANY, {"ids": ids})
+        rows += session.execute(_CHUNKS_OF_MANY[dialect], {"ids": ids})
     for number in numbers[~whole].tolist():
         start_us, rate = int(spans.start_us[number]), int(recordings.sample_rate[number])
         values = {
@@ -274,9 +275,9 @@ def _chunks(
             "first": max(0, (since_us - start_us) * rate // _SECOND_US),
             "stop": -(-(until_us - start_us) * rate // _SECOND_US),
         }
-        rows += session.execute(_CHUNKS_OF_ONE, values)
+        rows += session.execute(_CHUNKS_OF_ONE[dialect], values)
     holder_ids, firsts, counts, levels = zip(*rows, strict=True) if rows else ((),) * 4
-    number_of = {UUID(recordings.ids[number]): number for number in numbers.tolist()}
+    number_of = {recordings.ids[number]: number for number in numbers.tolist()}
     holders = np.array([number_of[holder_id] for holder_id in holder_ids], np.int64)
     first_frame, frame_count = (np.array(counted, np.int64) for counted in (firsts, counts))
     starts_us, rates = spans.start_us[holders], recordings.sample_rate[holders]
@@ -362,14 +363,20 @@ _GAP_COLUMNS = {
         _instant(_GAP.c.ended_at, dialect),
         _plain(_GAP.c.recording_id, dialect),
         _GAP.c.cause,
-        _GAP.c.id,
+        _plain(_GAP.c.id, dialect),
     )
-    for dialect in ("sqlite", "postgresql")
+    for dialect in _DIALECTS
 }
 _CHUNK = _CHUNKS.c
-_LEVELS = select(_CHUNK.recording_id, _CHUNK.first_frame, _CHUNK.frame_count, _CHUNK.peak_dbfs)
-_CHUNKS_OF_MANY = _LEVELS.where(_CHUNK.recording_id.in_(bindparam("ids", expanding=True)))
-_CHUNKS_OF_ONE = _LEVELS.where(
+_LEVELS = {
+    dialect: select(
+        _plain(_CHUNK.recording_id, dialect), _CHUNK.first_frame, _CHUNK.frame_count, _CHUNK.peak_dbfs
+    )
+    for dialect in _DIALECTS
+}
+_OF_MANY = _CHUNK.recording_id.in_(bindparam("ids", expanding=True))
+_CHUNKS_OF_MANY = {dialect: levels.where(_OF_MANY) for dialect, levels in _LEVELS.items()}
+_OF_ONE = (
     _CHUNK.recording_id == bindparam("id"),
     _CHUNK.first_frame
     >= select(_CHUNK.first_frame)
@@ -379,3 +386,4 @@ _CHUNKS_OF_ONE = _LEVELS.where(
     .scalar_subquery(),
     _CHUNK.first_frame < bindparam("stop"),
 )
+_CHUNKS_OF_ONE = {dialect: levels.where(*_OF_ONE) for dialect, levels in _LEVELS.items()}
