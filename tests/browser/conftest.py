@@ -72,10 +72,12 @@ def _served(url: str) -> Iterator[Office]:
 @pytest.fixture
 def desktop(browser: Browser, desks: Office) -> Iterator[Shown]:
     """The office's archive on a desk's screen."""
-    yield from shown(browser, desks.address)
+    with shown(browser, desks.address) as window:
+        yield window
 
 
 @pytest.fixture
 def phone(browser: Browser, desks: Office) -> Iterator[Shown]:
     """The office's archive on a phone."""
-    yield from shown(browser, desks.address, **PHONE)
+    with shown(browser, desks.address, **PHONE) as window:
+        yield window

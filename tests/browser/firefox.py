@@ -25,6 +25,13 @@ _EVENTS = ["log.entryAdded", "network.beforeRequestSent", "network.responseCompl
 _SETTINGS = 'user_pref("media.autoplay.default", 0);\n'
 """Sound is played although nobody asked for it: here nobody can ask."""
 
+_IN_TIME = """
+Promise.race([
+  {call},
+  new Promise((_, fail) => {{ setTimeout(() => fail(new Error("it takes too long")), 20000); }}),
+]).then(JSON.stringify)
+"""
+
 
 class Firefox:
     """A Firefox that does what it is told.
@@ -53,7 +60,7 @@ class Firefox:
         given = ", ".join(map(json.dumps, arguments))
         told = self.call(
             "script.evaluate",
-            expression=f"(async () => JSON.stringify(await ({program})({given})))()",
+            expression=_IN_TIME.format(call=f"({program})({given})"),
             target={"context": self._context},
             awaitPromise=True,
             userActivation=True,
@@ -124,8 +131,9 @@ def _process(profile: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
             process.wait(_PATIENCE_S)
-        finally:
+        except BaseException:
             process.kill()
+            raise
 
 
 def _address(process: subprocess.Popen[str]) -> str:

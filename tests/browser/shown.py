@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-PATIENCE_MS = 15_000
+PATIENCE_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,12 @@ class Shown:
 
     def open(self, recording_id: UUID) -> None:
         """Loads the page with a recording, and waits for its waveform."""
-        self.go(f"recording={recording_id}")
+        self.go(f"recording={recording_id.hex}")
         self.wait_for(recording_id)
 
     def wait_for(self, recording_id: UUID) -> None:
         """Waits until a recording is shown with its waveform."""
-        shown = f'#recording[data-recording-id="{recording_id}"][data-ready="true"]'
+        shown = f'#recording[data-recording-id="{recording_id.hex}"][data-ready="true"]'
         expect(self[shown]).to_be_visible(timeout=PATIENCE_MS)
 
     def opened(self) -> UUID:
@@ -60,11 +62,25 @@ class Shown:
         """Returns how far into the recording the player is."""
         return float(self.page.evaluate("document.querySelector('#audio').currentTime"))
 
+    def until(self, program: str, *arguments: Any) -> None:  # noqa: ANN401 - whatever the program takes
+        """Waits until a function in the page gives true; Playwright's own way needs eval, which is barred."""
+        give_up = time.monotonic() + PATIENCE_MS / 1000
+        while not self.ask(program, *arguments):
+            assert time.monotonic() < give_up, f"this never comes true: {program}"
+            self.page.wait_for_timeout(30)
+
+    def until_played(self, seconds: float, selector: str = "#audio") -> None:
+        """Waits until a player is past a place."""
+        self.until(
+            "([player, seconds]) => document.querySelector(player).currentTime > seconds", selector, seconds
+        )
+
     def ask(self, program: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the program returns
         """Runs a function in the page; it is given the arguments as an array."""
         return self.page.evaluate(program, list(arguments))
 
 
+@contextlib.contextmanager
 def shown(browser: Browser, address: str, **options: Any) -> Iterator[Shown]:  # noqa: ANN401 - as Playwright has them
     """Opens a window and watches it: it must neither complain nor call another host."""
     settings: dict[str, Any] = {"locale": "en-GB", "timezone_id": ZONE, **DESKTOP, **options}
@@ -72,6 +88,8 @@ def shown(browser: Browser, address: str, **options: Any) -> Iterator[Shown]:  #
     context.set_default_timeout(PATIENCE_MS)
     watch = Watch(address)
     watch.over(context)
-    yield Shown(context.new_page(), watch)
-    context.close()
+    try:
+        yield Shown(context.new_page(), watch)
+    finally:
+        context.close()
     watch.assert_quiet()

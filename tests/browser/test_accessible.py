@@ -41,7 +41,7 @@ def test_every_view_is_accessible(
     browser: Browser, desks: Office, screen: dict[str, Any], colours: str
 ) -> None:
     """Axe finds nothing serious on the start page, a timeline, what was found, a recording and the help."""
-    for window in shown(browser, desks.address, color_scheme=colours, **screen):
+    with shown(browser, desks.address, color_scheme=colours, **screen) as window:
         window.go()
         _assert_accessible(window, "start")
 
@@ -70,7 +70,7 @@ def test_every_view_is_accessible(
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_system_decides_about_light_and_dark(browser: Browser, desks: Office, colours: str) -> None:
     """The page is as light or dark as the system wants it, and otherwise as its reader chooses."""
-    for window in shown(browser, desks.address, color_scheme=colours):
+    with shown(browser, desks.address, color_scheme=colours) as window:
         window.go()
         assert _is_dark(window) == (colours == "dark")
         other = "light" if colours == "dark" else "dark"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.browser.shown import Shown
 
 
+_COUNTS = {0: "othing", 1: "One recording", 6: "6 recordings"}
+
+
 def _go_to(window: Shown, source: str, clock: str) -> None:
     window[f'#sources a[data-source="{source}"]'].click()
     window["#go-date"].fill(yesterday().isoformat())
@@ -29,7 +32,7 @@ def test_yesterdays_1403_on_desk_3_is_found_and_heard(browser: Browser, desks_on
     """Source, day and time lead to the recording and the place in it; what is played is what was heard."""
     meeting = desks_on_both.meeting
     first = meeting.frame_at(at("14:03"))
-    for window in shown(browser, desks_on_both.address):
+    with shown(browser, desks_on_both.address) as window:
         window.go()
         _go_to(window, "desk-3", "14:03:00")
         window.wait_for(meeting.recording_id)
@@ -37,7 +40,7 @@ def test_yesterdays_1403_on_desk_3_is_found_and_heard(browser: Browser, desks_on
 
         listening.tap(window, "#audio", RATE)
         window["#play"].click()
-        window.page.wait_for_function("document.querySelector('#audio').currentTime > 121.5")
+        window.until_played(121.5)
         played = listening.heard(window)[0]
 
         begins = int(np.flatnonzero(played)[0])
@@ -70,14 +73,16 @@ def test_filters_leave_what_was_asked_for(desktop: Shown, fields: dict[str, str]
     """Over all sources, each field leaves exactly the recordings that it describes, and says how many."""
     desktop.go()
     desktop["#find-all"].check()
+    desktop["#find-form summary"].click()
     for field, value in fields.items():
         desktop[field].fill(value)
     desktop["#find-form"].get_by_role("button", name="Find", exact=True).click()
 
-    expect(desktop["#results-count"]).to_contain_text(str(len(titles)) if titles else "No")
-    shown_titles = desktop["#results a[data-recording-id]"].all_inner_texts()
-    assert len(shown_titles) == len(titles)
-    assert {title for title in titles if any(title in text for text in shown_titles)} == titles
+    found = desktop["#results a[data-recording-id]"]
+    expect(found).to_have_count(len(titles))
+    texts = found.all_inner_texts()
+    assert {title for title in titles if any(title in text for text in texts)} == titles
+    expect(desktop["#results-count"]).to_contain_text(_COUNTS[len(titles)])
 
 
 def test_a_found_recording_opens(desktop: Shown, desks: Office) -> None:

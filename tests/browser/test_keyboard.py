@@ -62,7 +62,7 @@ def test_the_keyboard_alone_goes_all_the_way(desktop: Shown, desks: Office, tmp_
 
     _tab_to(desktop, "#play")
     keys.press("Space")
-    desktop.page.wait_for_function("document.querySelector('#audio').currentTime > 120.3")
+    desktop.until_played(120.3)
     keys.press("Space")
     expect(desktop["#play"]).to_have_attribute("aria-label", "Play")
     for field, clock in (("#mark-start", "14:02:58.500"), ("#mark-stop", "14:03:04.250")):

@@ -69,13 +69,13 @@ def test_what_is_being_recorded_is_heard_in_the_page(
     """Live, frame by frame what is played to the recorder, no more than three seconds behind it."""
     url, address = live
     signal_played = noise(8 * _RATE, _CHANNELS, seed=21)
-    for window in shown(browser, address):
+    with shown(browser, address) as window:
         window.go("source=desk-9")
         expect(window['#sources a[data-source="desk-9"]']).to_have_attribute("data-recording", "true")
         listening.tap(window, "#live-audio", _RATE, _CHANNELS)
         window["#listen-live"].click()
         expect(window["#listen-live"]).to_have_attribute("aria-pressed", "true")
-        window.page.wait_for_function("document.querySelector('#live-audio').currentTime > 1")
+        window.until_played(1, "#live-audio")
         player = sound.play_async(signal_played)
         window.page.wait_for_timeout(7_000)
         frames, ended = listening.heard(window, _CHANNELS)
@@ -102,7 +102,7 @@ def test_the_level_of_what_is_being_recorded_is_shown(
 ) -> None:
     """The live level rises with what is played, and falls with it."""
     _, address = live
-    for window in shown(browser, address):
+    with shown(browser, address) as window:
         window.go("source=desk-9")
         level = window['#sources a[data-source="desk-9"]']
         expect(level).to_contain_text("silence")

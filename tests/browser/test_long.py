@@ -57,7 +57,8 @@ def a_day(
 @pytest.fixture
 def window(browser: Browser, a_day: tuple[str, UUID]) -> Iterator[Shown]:
     """The page over that archive."""
-    yield from shown(browser, a_day[0])
+    with shown(browser, a_day[0]) as shown_day:
+        yield shown_day
 
 
 def test_a_day_opens_without_being_fetched(window: Shown, a_day: tuple[str, UUID]) -> None:
@@ -88,7 +89,7 @@ def test_a_day_is_played_from_its_last_hour(window: Shown, a_day: tuple[str, UUI
     window.page.mouse.click(box["x"] + box["width"] * 23 / 24, box["y"] + box["height"] / 2)
     window["#play"].click()
     late = LONG_SECONDS * 23 / 24 - 120
-    window.page.wait_for_function(f"document.querySelector('#audio').currentTime > {late + 180}")
+    window.until_played(late + 180)
     duration = window.page.evaluate("document.querySelector('#audio').duration")
     assert round(duration * LONG_RATE) == LONG_SECONDS * LONG_RATE
     starts = [int(each.removeprefix("bytes ").split("-")[0]) for each in window.watch.ranges("/audio")]

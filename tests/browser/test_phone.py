@@ -34,7 +34,7 @@ def test_a_phone_goes_all_the_way_by_touch(phone: Shown, desks: Office, tmp_path
     phone.wait_for(desks.meeting.recording_id)
     _assert_fits(phone)
     phone["#play"].tap()
-    phone.page.wait_for_function("document.querySelector('#audio').currentTime > 120.5")
+    phone.until_played(120.5)
     phone["#play"].tap()
     expect(phone["#play"]).to_have_attribute("aria-label", "Play")
     phone["#mark-start"].fill("14:02:58.500")

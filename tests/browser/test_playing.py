@@ -21,7 +21,7 @@ def test_playing_goes_on_and_stops(desktop: Shown, desks: Office) -> None:
     expect(play).to_have_attribute("aria-label", "Play")
     play.click()
     expect(play).to_have_attribute("aria-label", "Pause")
-    desktop.page.wait_for_function("document.querySelector('#audio').currentTime > 1")
+    desktop.until_played(1)
     play.click()
     expect(play).to_have_attribute("aria-label", "Play")
     stopped = desktop.seconds()
@@ -38,10 +38,10 @@ def test_seeking_fetches_a_range(desktop: Shown, desks: Office) -> None:
     box = desktop["#overview"].bounding_box()
     assert box is not None
     desktop.page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
-    desktop.page.wait_for_function("document.querySelector('#audio').currentTime > 170")
+    desktop.until_played(170)
     place = desktop.seconds()
     desktop["#play"].click()
-    desktop.page.wait_for_function(f"document.querySelector('#audio').currentTime > {place + 1.5}")
+    desktop.until_played(place + 1.5)
 
     played = listening.heard(desktop)[0]
     played = played[np.flatnonzero(played)[0] :]

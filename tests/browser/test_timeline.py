@@ -11,6 +11,7 @@ from tests.browser.office import at
 if TYPE_CHECKING:
     from tests.browser.shown import Shown
 
+_OTHER = "([since]) => document.querySelector('#timeline').dataset.from !== since"
 _YEAR = timedelta(days=365)
 
 
@@ -37,18 +38,13 @@ def test_the_timeline_zooms_from_a_year_to_a_second(desktop: Shown) -> None:
         shown = until - since
         if shown <= timedelta(seconds=1):
             break
+        since_text = desktop["#timeline"].get_attribute("data-from")
         desktop["#timeline-zoom-in"].click()
-        desktop.page.wait_for_function(
-            "was => document.querySelector('#timeline').dataset.from !== was", arg=_iso(desktop)
-        )
+        desktop.until(_OTHER, since_text)
         since, until = _span(desktop)
         assert until - since < shown
         assert since < wanted < until
     assert until - since <= timedelta(seconds=1)
-
-
-def _iso(window: Shown) -> str:
-    return window["#timeline"].get_attribute("data-from") or ""
 
 
 @pytest.mark.parametrize("span", ["year", "month", "week", "day", "hour", "minute"])
@@ -59,13 +55,14 @@ def test_a_button_shows_so_much(desktop: Shown, span: str) -> None:
     desktop.go(_between(at("14:00"), at("14:10")))
     _span(desktop)
     desktop[f'[data-span="{span}"]'].click()
-    desktop.page.wait_for_function(
+    desktop.until(
         """([shortest, longest]) => {
           const { from, to, ready } = document.querySelector("#timeline").dataset;
           const seconds = (new Date(to) - new Date(from)) / 1000;
           return ready === "true" && shortest <= seconds && seconds <= longest;
         }""",
-        arg=[length * 0.9, length * 1.01],
+        length * 0.9,
+        length * 1.01,
     )
 
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.browser.firefox import Firefox
+    from tests.support.pulse import SoundServer
 
 RATE = 8_000
 CHANNELS = 2
 START = datetime(2026, 3, 1, 14, tzinfo=UTC)
-SIGNAL = noise(120 * RATE, CHANNELS, seed=31)
+SIGNAL = noise(300 * RATE, CHANNELS, seed=31)
 LOUDEST = {"flac": 32_768, "pcm": 32_767}
 """Which 16-bit sample Firefox makes 1.0 of: it has a decoder of its own for WAV."""
 
@@ -36,8 +37,8 @@ async (url) => {
     new Promise((done) => { audio.ontimeupdate = () => audio.currentTime > seconds && done(); });
   await audio.play();
   await reached(0.3);
-  audio.currentTime = 100;
-  await reached(100.3);
+  audio.currentTime = 280;
+  await reached(280.3);
   audio.pause();
   return audio.duration;
 }
@@ -74,8 +75,9 @@ def stored(
 
 
 @pytest.fixture(scope="module")
-def firefox(stored: tuple[str, dict[str, UUID]]) -> Iterator[Firefox]:
-    """Firefox, with the page open."""
+def firefox(stored: tuple[str, dict[str, UUID]], sound: SoundServer) -> Iterator[Firefox]:
+    """Firefox, with the page open, and something to play to: without, it does not seek."""
+    assert sound.pid
     with started() as browser:
         browser.open(f"{stored[0]}/")
         yield browser
@@ -113,8 +115,8 @@ def test_firefox_shows_the_page_and_plays_in_it(
     """The page opens a recording with its waveform and plays it, without a complaint or another host."""
     address, ids = stored
     firefox.events.clear()
-    firefox.open(f"{address}/#recording={ids['flac']}")
-    position = firefox.ask(
+    firefox.open(f"{address}/#recording={ids['flac'].hex}")
+    shown = firefox.ask(
         """
         async () => {
           const until = async (there) => {
@@ -125,10 +127,12 @@ def test_firefox_shows_the_page_and_plays_in_it(
           part("#play").click();
           await until(() => part("#audio").currentTime > 0.5);
           part("#play").click();
-          return [part("#recording-title").textContent, part("#play").getAttribute("aria-label")];
+          await until(() => part("#audio").paused);
+          await until(() => part("#play").getAttribute("aria-label") === "Play");
+          return [part("#recording-title").textContent, part("#audio").error];
         }
         """
     )
-    assert position == ["Call", "Play"]
+    assert shown == ["Call", None]
     assert firefox.complaints() == []
     assert {url for url in firefox.asked() if not url.startswith((f"{address}/", "data:", "blob:"))} == set()
