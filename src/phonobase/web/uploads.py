@@ -12,7 +12,7 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from phonobase.audio.encoding import Encoding
@@ -37,6 +37,10 @@ _PIECE_BYTES = 1024 * 1024
 _TITLE_CHARACTERS = 200
 
 
+# Said in place: where the form is described, nothing can be referred to.
+_Encoding = Annotated[Encoding, WithJsonSchema({"type": "string", "enum": list(Encoding)})]
+
+
 class Said(BaseModel):
     """What is said of a recording that is sent."""
 
@@ -55,7 +59,7 @@ class Said(BaseModel):
     tags: Json[dict[str, Any]] | None = Field(
         default=None, description="names and values, as JSON", examples=['{"line": 4}']
     )
-    encoding: Encoding | None = Field(
+    encoding: _Encoding | None = Field(
         default=None, description="how to store it; FLAC where that can hold it, unless it is given"
     )
 
