@@ -1,5 +1,5 @@
 # Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
-.PHONY: help record serve test torture lint format bench bench-many
+.PHONY: help record serve test torture lint format bench bench-many bench-listeners
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ format: ## bring the code into its one style
 bench: ## measure speed and endurance
 	@scripts/setup record
 	.venv/bin/python benchmarks/run.py $(ARGS)
+
+bench-listeners: ## listen to an archive while it records, beside nginx with files
+	@scripts/setup record
+	.venv/bin/python benchmarks/listeners.py $(ARGS)
 
 bench-many: ## ask an archive of ten million chunks, beside a small one; takes half an hour and 20 GB
 	@scripts/setup record
