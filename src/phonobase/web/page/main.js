@@ -100,6 +100,8 @@ async function openRecording() {
   }
   const recording = await view.open(here.recording, at, readStretch(here.window));
   if (!recording) return;
+  // An address may name the recording alone.
+  if (recording.source !== timeline.source) chooseSource(recording.source);
   timeline.cursor = view.moment;
   timeline.viewport.reveal(view.moment);
   timeline.tell();
@@ -180,9 +182,13 @@ function listen() {
   journey.addEventListener("moved", () => arrive().catch(complain));
   sources.addEventListener("known", () => {
     if (timeline.source === null) arrive().catch(complain);
+    const open = view.recording;
+    if (open && sources.openRecording(open.source) !== open.id) view.settle().catch(complain);
     showLive();
   });
-  sources.addEventListener("heard", () => {
+  sources.addEventListener("heard", (event) => {
+    const heard = /** @type {CustomEvent<import("./shapes.js").Heard>} */ (event).detail;
+    view.grow(heard);
     showLive();
     if (timeline.viewport.to >= now() - HOUR / 60) timeline.fetchSoon();
   });

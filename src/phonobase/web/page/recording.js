@@ -11,6 +11,8 @@ import { clock, dateField, lasting, moment, parse, position, SECOND, utc } from 
 import { Wave } from "./wave.js";
 
 const STEP_S = 5;
+/** By so much a recording grows before it is drawn as a whole again. */
+const GROWS = 1.05;
 
 /** Dispatches "moved" (the sound is elsewhere), "looked", "marked", "closed" and "edited". */
 export class RecordingView extends EventTarget {
@@ -28,6 +30,10 @@ export class RecordingView extends EventTarget {
     this.overview = null;
     /** @type {[number, number] | null} */
     this.mark = null;
+    /** How many frames the sound has that the player took. */
+    this.taken = 0;
+    /** How long the recording was when it was drawn as a whole, in seconds. */
+    this.drawn = 0;
     this.asking = new AbortController();
     this.listen();
   }
@@ -36,6 +42,11 @@ export class RecordingView extends EventTarget {
     const { player, wave } = this;
     player.addEventListener("moved", () => this.showPosition());
     player.addEventListener("switched", () => this.showPlaying());
+    player.audio.addEventListener("ended", () => {
+      if (!this.recording || this.recording.frame_count <= this.taken) return;
+      this.take(this.taken / this.recording.sample_rate);
+      player.play();
+    });
     wave.addEventListener("sought", (event) => this.seek(/** @type {CustomEvent<number>} */ (event).detail));
     wave.addEventListener("marked", () => this.marked(wave.mark));
     wave.addEventListener("looked", () => {
@@ -48,8 +59,10 @@ export class RecordingView extends EventTarget {
       this.dispatchEvent(new CustomEvent("edited", { detail }));
     });
     find("play", HTMLButtonElement).addEventListener("click", () => player.toggle());
-    find("back", HTMLButtonElement).addEventListener("click", () => player.seek(player.position - STEP_S));
-    find("forward", HTMLButtonElement).addEventListener("click", () => player.seek(player.position + STEP_S));
+    find("back", HTMLButtonElement).addEventListener("click", () => this.seek(this.moment - STEP_S * SECOND));
+    find("forward", HTMLButtonElement).addEventListener("click", () =>
+      this.seek(this.moment + STEP_S * SECOND),
+    );
     find("close-recording", HTMLButtonElement).addEventListener("click", () =>
       this.dispatchEvent(new Event("closed")),
     );
@@ -91,8 +104,7 @@ export class RecordingView extends EventTarget {
     this.overview = null;
     this.showFacts(recording);
     this.editor.open(recording);
-    const version = recording.state === "recording" ? { frames: recording.frame_count } : {};
-    this.player.load(audioAddress(id, version), (cursor - start) / SECOND);
+    this.take((cursor - start) / SECOND);
     this.wave.open(recording, cursor, window);
     find("download-whole", HTMLAnchorElement).href = audioAddress(id, { download: 1 });
     this.showPosition();
@@ -103,17 +115,59 @@ export class RecordingView extends EventTarget {
   }
 
   /**
+   * Gives the player the sound that there is.
+   * @param {number} seconds where it begins
+   */
+  take(seconds) {
+    const { recording } = this;
+    if (!recording) return;
+    this.taken = recording.frame_count;
+    const version = recording.state === "recording" ? { frames: recording.frame_count } : {};
+    this.player.load(audioAddress(recording.id, version), seconds);
+  }
+
+  /**
+   * Takes note that a recording has gone on.
+   * @param {import("./shapes.js").Heard} heard
+   */
+  grow(heard) {
+    const { recording, wave } = this;
+    if (recording?.id !== heard.recording_id) return;
+    recording.frame_count = heard.first_frame + heard.frame_count;
+    recording.seconds = recording.frame_count / recording.sample_rate;
+    recording.ended_at = heard.ended_at;
+    wave.grow();
+    this.showFacts(recording);
+    if (recording.seconds > this.drawn * GROWS)
+      this.drawOverview(recording, this.asking.signal).catch(complain);
+    else this.showWindow();
+    if (!this.player.playing) this.showPosition();
+  }
+
+  /** Asks again for a recording that was being made, and is no more. */
+  async settle() {
+    const { recording } = this;
+    if (recording?.state !== "recording") return;
+    const settled = await askRecording(recording.id, this.asking.signal);
+    if (this.recording !== recording) return;
+    Object.assign(recording, settled);
+    this.showFacts(recording);
+  }
+
+  /**
    * @param {import("./shapes.js").Recording} recording
    * @param {AbortSignal} signal
    */
   async drawOverview(recording, signal) {
     const container = find("overview", HTMLElement);
+    this.drawn = recording.seconds;
     if (recording.frame_count === 0) return container.replaceChildren();
     const width = Math.min(2000, Math.max(100, container.clientWidth));
     const peaks = await askPeaks(recording.id, { start: 0, stop: recording.frame_count, width }, signal);
     if (signal.aborted) return;
     const overview = await Overview.of(container, this.player.audio, peaks, recording.seconds);
     if (signal.aborted) return overview.remove();
+    this.overview?.remove();
     this.overview = overview;
     overview.addEventListener("marked", (event) => {
       const { start, end } = /** @type {CustomEvent<import("./overview.js").Frame>} */ (event).detail;
@@ -161,8 +215,16 @@ export class RecordingView extends EventTarget {
 
   /** @param {number} us */
   seek(us) {
-    if (!this.recording) return;
-    this.player.seek((us - parse(this.recording.started_at)) / SECOND);
+    const { recording } = this;
+    if (!recording) return;
+    const seconds = Math.min(Math.max(0, (us - parse(recording.started_at)) / SECOND), recording.seconds);
+    if (seconds * recording.sample_rate <= this.taken) {
+      this.player.seek(seconds);
+      return;
+    }
+    const { playing } = this.player;
+    this.take(seconds);
+    if (playing) this.player.play();
   }
 
   /** @param {[number, number] | null} mark */

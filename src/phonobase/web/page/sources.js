@@ -64,6 +64,7 @@ export class Sources extends EventTarget {
       this.dispatchEvent(new CustomEvent("heard", { detail: heard }));
     });
     this.show();
+    this.list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /**

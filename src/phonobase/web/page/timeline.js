@@ -21,7 +21,7 @@ import {
   utc,
   YEAR,
 } from "./time.js";
-import { paint } from "./timeline_paint.js";
+import { isMerged, paint } from "./timeline_paint.js";
 import { fillTable } from "./timeline_table.js";
 import { Viewport } from "./viewport.js";
 
@@ -207,17 +207,17 @@ export class Timeline extends EventTarget {
     const time = moment(us, this.viewport.length < MINUTE ? 2 : 0);
     const data = this.data;
     if (!data || us < parse(data.from) || us >= parse(data.to)) return time;
-    const gap = data.gaps.find(
-      (each) =>
-        parse(each.started_at) <= us && us < Math.max(parse(each.ended_at), parse(each.started_at) + 1),
-    );
+    const column = Math.floor(((us - parse(data.from)) / (parse(data.to) - parse(data.from))) * data.columns);
+    const heard = data.heard[column] ?? 0;
+    const gap = data.gaps.find((each) => parse(each.started_at) <= us && us < parse(each.ended_at));
+    if (gap && isMerged(gap) && heard > 0) {
+      return `${time}: ${Math.ceil(heard * 100)} % heard around here, else ${look(gap.cause).words}`;
+    }
     if (gap) {
       const length = lasting(parse(gap.ended_at) - parse(gap.started_at));
-      const several = (gap.count ?? 1) > 1 ? `, ${gap.count} times` : "";
-      return `${time}: ${look(gap.cause).words} (${length}${several})${gap.detail ? `: ${gap.detail}` : ""}`;
+      return `${time}: ${look(gap.cause).words} (${length})${gap.detail ? `: ${gap.detail}` : ""}`;
     }
-    const column = Math.floor(((us - parse(data.from)) / (parse(data.to) - parse(data.from))) * data.columns);
-    if (!data.heard[column]) return `${time}: not recorded`;
+    if (heard === 0) return `${time}: ${us > now() ? "not yet" : "not recorded"}`;
     const level = data.peak_dbfs[column];
     const loud = level === null || level === undefined ? "silence" : `up to ${Math.round(level)} dB`;
     const recording = data.recordings.find(

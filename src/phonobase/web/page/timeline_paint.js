@@ -9,6 +9,9 @@ import { parse } from "./time.js";
 const AXIS_PX = 22;
 const RECORDINGS_PX = 12;
 const FLOOR_DBFS = -66;
+/** What is missing of a column is seen, and what is there, however little it is. */
+const SLIVER_PX = 6;
+const ALL = 0.9999;
 const FONT = "12px system-ui, sans-serif";
 
 /**
@@ -87,14 +90,28 @@ export function paint(canvas, viewport, { data, cursor, mark, recording }) {
   const top = drawAxis(context, viewport, width, height - RECORDINGS_PX);
   const lane = { top: top + 2, height: height - top - RECORDINGS_PX - 6 };
   if (data) {
+    // Where gaps were merged, what was heard between them lies over them; a single one lies over all.
+    drawGaps(context, viewport, data.gaps.filter(isMerged), width, lane);
     drawHeard(context, viewport, data, width, lane);
-    drawGaps(context, viewport, data, width, lane);
+    drawGaps(
+      context,
+      viewport,
+      data.gaps.filter((gap) => !isMerged(gap)),
+      width,
+      lane,
+    );
     drawRecordings(context, viewport, data, width, height, recording);
   }
   drawMark(context, viewport, mark, width, height);
   if (cursor >= viewport.from && cursor <= viewport.to)
     drawCursor(context, viewport.x(cursor, width), height);
 }
+
+/**
+ * Whether a gap stands for several, with sound between them.
+ * @param {import("./shapes.js").Gap} gap
+ */
+export const isMerged = (gap) => (gap.count ?? 1) > 1;
 
 /**
  * @param {CanvasRenderingContext2D} context
@@ -115,11 +132,11 @@ function drawHeard(context, viewport, data, width, { top, height }) {
     const x = viewport.x(from + column * step, width);
     const wide = viewport.x(from + (column + 1) * step, width) - x;
     if (x + wide < 0 || x > width) continue;
+    const high = share > ALL ? height : Math.min(height - SLIVER_PX, Math.max(SLIVER_PX, share * height));
+    context.clearRect(x, bottom - high, wide + 0.4, high);
     context.fillStyle = paper;
-    context.globalAlpha = 0.25 + 0.75 * Math.min(1, share);
-    context.fillRect(x, top, wide + 0.4, height);
-    context.globalAlpha = 1;
-    const tall = levelShare(data.peak_dbfs[column] ?? null) * (height - 4);
+    context.fillRect(x, bottom - high, wide + 0.4, high);
+    const tall = Math.min(high, levelShare(data.peak_dbfs[column] ?? null) * (height - 4));
     context.fillStyle = ink;
     context.fillRect(x, bottom - Math.max(1.5, tall), wide + 0.4, Math.max(1.5, tall));
   }
@@ -135,14 +152,14 @@ export const levelShare = (dbfs) =>
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {import("./viewport.js").Viewport} viewport
- * @param {import("./shapes.js").Timeline} data
+ * @param {import("./shapes.js").Gap[]} gaps
  * @param {number} width
  * @param {{top: number, height: number}} lane
  */
-function drawGaps(context, viewport, data, width, { top, height }) {
+function drawGaps(context, viewport, gaps, width, { top, height }) {
   /** @type {Map<string, CanvasPattern | string>} */
   const fills = new Map();
-  for (const { cause, started_at, ended_at } of data.gaps) {
+  for (const { cause, started_at, ended_at } of gaps) {
     const start = viewport.x(parse(started_at), width);
     const stop = Math.max(start + 2, viewport.x(parse(ended_at), width));
     if (stop < 0 || start > width) continue;

@@ -5,8 +5,8 @@ import { look } from "./causes.js";
 import { make } from "./dom.js";
 import { clock, day, lasting, parse } from "./time.js";
 
-const ROWS_PX = 1600;
 /** As many rows as an axis of this width has ticks. */
+const ROWS_PX = 1600;
 
 /**
  * Fills a table with what became of each part of a stretch.
@@ -35,20 +35,19 @@ export function fillTable(table, data, play) {
 function row(data, start, stop, play) {
   const button = make("button", { type: "button", class: "plain" }, `${day(start)} ${clock(start)}`);
   button.addEventListener("click", () => play(start));
-  const share = heardShare(data, start, stop);
   return make(
     "tr",
     {},
     make("th", { scope: "row" }, button),
     make("td", {}, lasting(stop - start)),
-    make("td", {}, share === 0 ? "nothing" : share > 0.9995 ? "all" : `${(share * 100).toFixed(1)} %`),
+    make("td", {}, shareWords(heardShare(data, start, stop))),
     make("td", {}, loudest(data, start, stop)),
     make("td", {}, missing(data, start, stop)),
   );
 }
 
 /**
- * Yields the columns that lie in a stretch.
+ * Returns the columns that lie in a stretch.
  * @param {import("./shapes.js").Timeline} data
  * @param {number} start
  * @param {number} stop
@@ -59,10 +58,28 @@ function columns(data, start, stop) {
   return [Math.floor((start - from) / step), Math.max(Math.ceil((stop - from) / step), 1)];
 }
 
-/** @type {(data: import("./shapes.js").Timeline, start: number, stop: number) => number} */
+/**
+ * Returns how much of a stretch was heard; of a column that reaches into it, its part.
+ * @param {import("./shapes.js").Timeline} data
+ * @param {number} start
+ * @param {number} stop
+ */
 function heardShare(data, start, stop) {
-  const part = data.heard.slice(...columns(data, start, stop));
-  return part.reduce((sum, share) => sum + share, 0) / Math.max(1, part.length);
+  const from = parse(data.from);
+  const step = (parse(data.to) - from) / data.columns;
+  const [first = 0, behind = 0] = columns(data, start, stop);
+  let heard = 0;
+  for (let column = first; column < behind; column += 1) {
+    const inside = Math.min(stop, from + (column + 1) * step) - Math.max(start, from + column * step);
+    heard += Math.max(0, inside) * (data.heard[column] ?? 0);
+  }
+  return heard / (stop - start);
+}
+
+/** @param {number} share */
+function shareWords(share) {
+  if (share < 0.005) return "nothing";
+  return share > 0.9999 ? "all" : `${Math.floor(share * 100)} %`;
 }
 
 /** @type {(data: import("./shapes.js").Timeline, start: number, stop: number) => string} */

@@ -118,6 +118,17 @@ export class Wave extends EventTarget {
     this.viewport.set(from, to);
   }
 
+  /** Takes in what the recording has got meanwhile; who looks at its end goes on doing so. */
+  grow() {
+    const { recording, viewport } = this;
+    if (!recording) return;
+    const { last } = viewport.bounds;
+    const end = this.start + Math.round(recording.seconds * SECOND);
+    viewport.bounds.last = end;
+    if (viewport.to === last) viewport.set(viewport.from + (end - last), end);
+    this.tell();
+  }
+
   /**
    * Shows where the sound is; what is shown follows it while it plays.
    * @param {number} us
