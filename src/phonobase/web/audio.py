@@ -19,7 +19,7 @@ from phonobase.web.ranges import Validators, Wanted, wanted
 from phonobase.web.sending import Stream, disposition, in_threads
 from phonobase.web.visit import Reading, Visit
 
-router = APIRouter()
+router = APIRouter(tags=["audio"])
 
 _KEPT_AND_ASKED_FOR = "private, no-cache"
 _NOTHING_ELSE = {"X-Content-Type-Options": "nosniff"}

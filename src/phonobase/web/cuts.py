@@ -32,7 +32,7 @@ from phonobase.web.problems import answers, problem
 from phonobase.web.sending import Stream, disposition, in_threads
 from phonobase.web.visit import Reading, Visit
 
-router = APIRouter()
+router = APIRouter(tags=["audio"])
 
 _PIECE_BYTES = 1024 * 1024
 _ZIP = "application/zip"
