@@ -39,7 +39,7 @@ bench: ## measure speed and endurance
 	.venv/bin/python benchmarks/run.py $(ARGS)
 
 bench-listeners: ## listen to an archive while it records, beside nginx with files
-	@scripts/setup record
+	@scripts/setup test
 	.venv/bin/python benchmarks/listeners.py $(ARGS)
 
 bench-many: ## ask an archive of ten million chunks, beside a small one; takes half an hour and 20 GB
