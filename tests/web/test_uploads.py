@@ -17,7 +17,6 @@ from phonobase import Archive, AudioFormat, Kind, write_take
 from phonobase.pcm import SampleFormat
 from phonobase.recorder.importing import store_whole
 from phonobase.web import Limits, Scope, Visitor, create_app
-from tests.docs.pages import blocks
 from tests.store.judge import Program, ffmpeg_pcm, flac_pcm, frames_of, random_pcm, wait_until
 from tests.support.require import require
 from tests.web.mutants import DTYPES, RATE, bomb, wav, written
@@ -462,24 +461,6 @@ def test_no_more_at_once_than_are_taken(archive: Archive) -> None:
             holding.join()
             assert [answer.status_code for answer in answers] == [201]
             assert _send(second).status_code == 201
-
-
-def test_the_examples(address: str, archive: Archive, tmp_path: Path) -> None:
-    """What the documentation shows of sending sound does so."""
-    (tmp_path / "call.wav").write_bytes(FILE)
-    (tmp_path / "call.pcm").write_bytes(SOUND)
-    examples = [
-        each.code for each in blocks("docs/http.md", "sh") if "-F " in each.code or "/pcm" in each.code
-    ]
-    for code in examples:
-        script = code.replace("http://127.0.0.1:8123", address).replace("curl", f"{require('curl')} -sSf")
-        subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
-    found = archive.find(source="desk-3")
-    assert sorted(each.title or "" for each in found) == ["", "call.wav", "call.wav"]
-    assert [each.tags for each in found if each.capture["started_at_from"] == "user"] == [
-        {"queue": "billing"}
-    ]
-    assert {each.frame_count for each in found} == {2_000}
 
 
 def test_recorders_get_their_turn(archive: Archive) -> None:
