@@ -44,7 +44,7 @@ def test_every_operation_is_on_the_page(sqlite_url: str) -> None:
 def test_every_call_on_the_page_is_answered(sqlite_url: str, tmp_path: Path) -> None:
     """Each call of curl that the page shows succeeds, and gets or leaves what it says."""
     pcm = random_pcm(80_000, 1, "int16")
-    (tmp_path / "call.raw").write_bytes(pcm)
+    (tmp_path / "call.pcm").write_bytes(pcm)
     began = datetime(2026, 3, 1, 13, 2, 55, tzinfo=UTC)
     with Archive(sqlite_url) as archive:
         stored = archive.add(
