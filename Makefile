@@ -1,5 +1,5 @@
 # Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
-.PHONY: help record serve test torture lint format bench bench-many bench-listeners
+.PHONY: help record serve test torture lint format bench bench-many bench-listeners bench-page
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ torture: ## kill what records 200 times, and take the archive away for minutes
 	@TORTURE=$${TORTURE:-8} .venv/bin/python -m pytest -s tests/torture $(ARGS)
 
 lint: ## check style, types and the order of the layers
-	@scripts/setup page
+	@scripts/setup lint
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -29,7 +29,7 @@ lint: ## check style, types and the order of the layers
 	npm run --silent check
 
 format: ## bring the code into its one style
-	@scripts/setup page
+	@scripts/setup lint
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 	npm run --silent format
@@ -45,3 +45,7 @@ bench-listeners: ## listen to an archive while it records, beside nginx with fil
 bench-many: ## ask an archive of ten million chunks, beside a small one; takes half an hour and 20 GB
 	@scripts/setup record
 	.venv/bin/python benchmarks/many.py $(ARGS)
+
+bench-page: ## ask for what the page asks for, over a million recordings and one of 24 hours; takes ten minutes
+	@scripts/setup test
+	.venv/bin/python benchmarks/page.py $(ARGS)
