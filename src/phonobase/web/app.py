@@ -7,11 +7,28 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from phonobase.store.archive import Archive
-from phonobase.web import audio, cuts, gaps, pictures, recordings, sessions, sources, status, uploads
+from phonobase.web import (
+    audio,
+    cuts,
+    gaps,
+    health,
+    live,
+    metrics,
+    pictures,
+    recordings,
+    sessions,
+    sources,
+    status,
+    timeline,
+    uploads,
+)
+from phonobase.web.description import DESCRIPTION, SUMMARY, TAGS, TOKEN_SCHEMES, describe, operation_id
 from phonobase.web.guard import Guard
 from phonobase.web.headers import Headers
 from phonobase.web.log import AccessLog, EventLog
-from phonobase.web.problems import Problem, answer_with_problems
+from phonobase.web.metrics import Measured, Metrics
+from phonobase.web.page import page_router
+from phonobase.web.problems import answer_with_problems
 from phonobase.web.rates import Rates
 from phonobase.web.site import Limits, Site
 from phonobase.web.tokens import Tokens
@@ -32,12 +49,16 @@ def create_app(
     app = FastAPI(
         title="phonobase",
         version=version("phonobase"),
-        summary="A recording archive: every second is there, provably unaltered, or listed as a gap.",
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        generate_unique_id_function=operation_id,
         openapi_url="/api/openapi.json",
         docs_url=None,  # it would load its program from elsewhere
         redoc_url=None,
     )
     app.state.site = site = Site(archive, authenticate, limits or Limits())
+    app.state.metrics = Metrics(archive)
     app.state.uploads = uploads.Uploads(app.state.site.limits)
     answer_with_problems(app)
     for router in (
@@ -46,30 +67,23 @@ def create_app(
         sources.router,
         gaps.router,
         status.router,
+        health.router,
+        metrics.router,
         recordings.router,
         sessions.router,
         uploads.router,
         pictures.router,
+        timeline.router,
+        live.router,
     ):
         app.include_router(router, prefix="/api")
     if isinstance(authenticate, Tokens):
         app.include_router(sessions.sessions(authenticate), prefix="/api")
-    _describe_problems(app)
+    app.include_router(page_router())
+    describe(app, TOKEN_SCHEMES if isinstance(authenticate, Tokens) else {})
     # The last one stands outermost.
     app.add_middleware(Guard, site=site, rates=Rates(site.limits))
     app.add_middleware(AccessLog, events=EventLog(archive))
     app.add_middleware(Headers)
+    app.add_middleware(Measured, metrics=app.state.metrics)
     return app
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Put the shape of problems into the description of the API, which no route returns as such."""
-    described = app.openapi
-
-    def openapi() -> dict[str, object]:
-        description = described()
-        schemas = description.setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("Problem", Problem.model_json_schema())
-        return description
-
-    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI documents it
