@@ -12,7 +12,7 @@ COPY migrations migrations
 RUN python -m venv /opt/phonobase \
     && /opt/phonobase/bin/pip install --no-cache-dir --upgrade --constraint constraints.txt pip \
     && /opt/phonobase/bin/pip install --no-cache-dir --constraint constraints.txt \
-        --build-constraint constraints.txt .
+        --build-constraint constraints.txt '.[web]'
 
 FROM python:3.13-slim
 RUN apt-get update \
