@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LISTENERS, SOURCES, SECONDS, PAUSE_S = 200, 8, 10.0, 2.0
 RATIO_AT_MOST = 10.0
 GROWTH_AT_MOST = 1.1
-"""How much larger the server's memory may be at the end than after the first third."""
+"""How much larger the server's memory may be at the end than after it was warm."""
 
 _RATE, _HOURS, _LONG = 8_000, 2, 2
 _PATIENCE_S = 60
@@ -70,7 +70,7 @@ class Measured:
         per_second: Questions that were answered.
         mib_per_second: Sound that came.
         failures: What was not answered as it should be.
-        memory_mib: The server's resident memory after a third of the time, and at the end.
+        memory_mib: The server's resident memory once it was warm, and at the end.
     """
 
     p50_ms: float
@@ -232,13 +232,15 @@ def _listened(
 ) -> Measured:
     command = [sys.executable, seeking.__file__, str(seconds), str(listeners), str(pause_s)]
     command += [f"{size}={url}" for size, url in files]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
-        time.sleep(seconds / 3)
-        before = _memory_mib(server)
-        time.sleep(seconds / 3)
-        out, _ = client.communicate(timeout=seconds + 2 * _PATIENCE_S)
-        after = _memory_mib(server)
-    heard = json.loads(out)
+    # First its threads and connections come to be, and what they keep.
+    warm = [*command[:2], str(seconds / 2), *command[3:]]
+    subprocess.run(warm, stdout=subprocess.DEVNULL, check=True, timeout=seconds + 2 * _PATIENCE_S)
+    before = _memory_mib(server)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, text=True, timeout=seconds + 2 * _PATIENCE_S
+    )
+    after = _memory_mib(server)
+    heard = json.loads(done.stdout)
     p50, p99 = np.percentile(heard["first_byte_ms"], [50, 99])
     return Measured(
         p50_ms=float(p50),
