@@ -119,7 +119,7 @@ def _proxied(url: str, folder: Path) -> Iterator[str]:
         f" fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
         f"server {{ listen 127.0.0.1:{port}; include {folder}/location.conf; }} }}\n"
     )
-    command = [require("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+    command = [require("nginx"), "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _wait(lambda: _listens(port))
