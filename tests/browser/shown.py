@@ -10,7 +10,7 @@ from uuid import UUID
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.office import ZONE
+from tests.browser.office import ZONE, yesterday
 from tests.browser.watched import Watch
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Shown:
         """Loads the page at a place in it, as ``source=desk-3``, and waits for its sources."""
         self.page.goto(f"{self.watch.address}/{'#' if place else ''}{place}")
         expect(self["#sources a"].first).to_be_visible()
+
+    def go_to(self, source: str, clock: str) -> None:
+        """Asks for a time of yesterday at a source."""
+        self[f'#sources a[data-source="{source}"]'].click()
+        self["#go-date"].fill(yesterday().isoformat())
+        self["#go-time"].fill(clock)
+        self["#go-form"].get_by_role("button", name="Go", exact=True).click()
 
     def open(self, recording_id: UUID) -> None:
         """Loads the page with a recording, and waits for its waveform."""

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import listening
-from tests.browser.office import RATE, at, yesterday
+from tests.browser.office import RATE, at
 from tests.browser.shown import shown
 from tests.support.prs import locate
 
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
 _COUNTS = {0: "othing", 1: "One recording", 6: "6 recordings"}
 
 
-def _go_to(window: Shown, source: str, clock: str) -> None:
-    window[f'#sources a[data-source="{source}"]'].click()
-    window["#go-date"].fill(yesterday().isoformat())
-    window["#go-time"].fill(clock)
-    window["#go-form"].get_by_role("button", name="Go", exact=True).click()
-
-
 def test_yesterdays_1403_on_desk_3_is_found_and_heard(browser: Browser, desks_on_both: Office) -> None:
     """Source, day and time lead to the recording and the place in it; what is played is what was heard."""
     meeting = desks_on_both.meeting
     first = meeting.frame_at(at("14:03"))
     with shown(browser, desks_on_both.address) as window:
         window.go()
-        _go_to(window, "desk-3", "14:03:00")
+        window.go_to("desk-3", "14:03:00")
         window.wait_for(meeting.recording_id)
         expect(window["#recording-title"]).to_have_text("Budget meeting")
 

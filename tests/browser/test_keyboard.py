@@ -27,7 +27,7 @@ _FOCUSED = """
   return {
     there: focused.matches(selector),
     seen: (outlined || style.boxShadow !== "none") && inSight,
-    name: focused.outerHTML.slice(0, 120),
+    name: `${focused.outerHTML.slice(0, 80)} with ${style.outline} at ${box.top}`,
   };
 }
 """

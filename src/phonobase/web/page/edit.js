@@ -11,11 +11,14 @@ import { complain, say } from "./say.js";
  */
 export const tagsText = (tags, between = "\n") =>
   Object.entries(tags)
-    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name}=${isPlain(value) ? value : JSON.stringify(value)}`)
     .join(between);
 
+/** Whether a value is a text that is read as itself: "12" in quotes is one that is not. @param {unknown} value */
+const isPlain = (value) => typeof value === "string" && tagValue(value) === value;
+
 /**
- * Reads tags from lines; what is written as a JSON number, list or truth value is one.
+ * Reads tags from lines; what is written as a JSON number, list, truth value or text in quotes is one.
  * @param {string} text
  * @param {string} [between]
  * @returns {Record<string, unknown>}
@@ -33,7 +36,7 @@ export function readTags(text, between = "\n") {
 
 /** @param {string} text */
 function tagValue(text) {
-  if (!/^(-?\d|true$|false$|null$|\[|\{)/.test(text)) return text;
+  if (!/^(-?\d|true$|false$|null$|\[|\{|")/.test(text)) return text;
   try {
     return JSON.parse(text);
   } catch {
