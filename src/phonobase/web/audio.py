@@ -14,6 +14,7 @@ from phonobase.errors import CorruptRecording
 from phonobase.store.file import pieces
 from phonobase.store.names import recording_name
 from phonobase.store.recording import Recording, State
+from phonobase.store.snapshot import as_of
 from phonobase.web.problems import answers, problem
 from phonobase.web.ranges import Validators, Wanted, wanted
 from phonobase.web.sending import Stream, disposition, in_threads
@@ -21,6 +22,7 @@ from phonobase.web.visit import Reading, Visit
 
 router = APIRouter(tags=["audio"])
 
+_MOST_FRAMES = 2**63 - 1
 _KEPT_AND_ASKED_FOR = "private, no-cache"
 _NOTHING_ELSE = {"X-Content-Type-Options": "nosniff"}
 _SOUND: dict[str, Any] = {
@@ -74,12 +76,19 @@ def get_audio(
     *,
     download: Annotated[bool, Query(description="let a browser store it rather than play it")] = False,
     follow: Annotated[bool, Query(description="go on with what is recorded from now on")] = False,
+    frames: Annotated[
+        int | None,
+        Query(description="as it was when it had so many frames", ge=1, le=_MOST_FRAMES, examples=[96_000]),
+    ] = None,
 ) -> Response:
     """Return the sound of a recording as a file, byte for byte as it is stored: FLAC, or WAV.
 
     Of a recording that is being made it is what is committed at this moment, and a file that plays; its ETag
     is another one after every commit. What is begun is finished as it was then. Where bytes turn out to be
     missing, as of a recording that is deleted meanwhile, the connection breaks before the end.
+
+    A player that asks for one range after the other needs a file that stays as it is: with ``frames``, a
+    ``frame_count`` that the recording once had, it is what was committed then.
 
     With ``follow`` it is what is recorded from about now on, as it is committed, until the recording ends and
     no other of its run goes on in the same format: a file that has no length, and no ranges.
@@ -89,6 +98,9 @@ def get_audio(
     headers = _NOTHING_ELSE | {"Content-Disposition": named}
     if follow:
         return _followed(visit, recording, request.method, headers)
+    if frames is not None:
+        with visit.archive.session() as session:
+            recording = as_of(session, recording, frames)
     return _stored(visit, recording, request, headers)
 
 
