@@ -61,7 +61,8 @@ async def listen(
         heard.first_byte_ms.append(1000 * (time.perf_counter() - asked_s))
         await reader.readexactly(length - 1)
         heard.bytes += length
-        await asyncio.sleep(chance.expovariate(1 / pause_s))
+        left_s = max(0.0, ends_s - time.monotonic())
+        await asyncio.sleep(min(chance.expovariate(1 / pause_s), left_s))
     writer.close()
 
 
