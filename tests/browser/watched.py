@@ -70,10 +70,10 @@ class Watch:
     def assert_quiet(self) -> None:
         """Fails where the browser complained, or called another host."""
         unexpected = [text for text in self.complaints if not any(word in text for word in self.expected)]
-        assert unexpected == []
-        assert self.foreign == []
+        assert not unexpected, unexpected
+        assert not self.foreign, self.foreign
         unheard = [word for word in self.expected if not any(word in text for text in self.complaints)]
-        assert unheard == []
+        assert not unheard, unheard
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and _OURS not in message.text:
