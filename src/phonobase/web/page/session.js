@@ -19,6 +19,7 @@ export async function startSession(entered) {
       token.value = "";
       allIsWell();
       await enter(entered);
+      find("main", HTMLElement).focus();
     } catch (error) {
       complain(
         error instanceof Refusal && error.status === 401

@@ -21,14 +21,16 @@ export function startTheme() {
   const choice = find("theme", HTMLSelectElement);
   choice.value = localStorage.getItem(KEY) ?? "system";
   if (!choice.value) choice.value = "system";
+  const system = matchMedia("(prefers-color-scheme: dark)");
   const apply = () => {
-    document.documentElement.dataset.theme = choice.value;
+    const { value } = choice;
+    document.documentElement.dataset.theme = value === "system" ? (system.matches ? "dark" : "light") : value;
     colours.dispatchEvent(new Event("changed"));
   };
   choice.addEventListener("change", () => {
     localStorage.setItem(KEY, choice.value);
     apply();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
+  system.addEventListener("change", apply);
   apply();
 }
