@@ -1,5 +1,5 @@
 # Each target sets up what it needs; ARGS are handed on: make test ARGS="-k gap"
-.PHONY: help record serve test torture lint format bench bench-many bench-listeners bench-page
+.PHONY: help record serve pictures test torture lint format bench bench-many bench-listeners bench-page
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ serve: ## show phonobase.db in a browser
 test: ## run every test, with a real PostgreSQL, a real sound server and real browsers
 	@scripts/setup test
 	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+pictures: ## take the pictures of docs/page.md anew
+	@scripts/setup test
+	@PICTURES=1 .venv/bin/python -m pytest -q tests/browser/test_pictures.py
 
 torture: ## kill what records 200 times, and take the archive away for minutes
 	@scripts/setup test

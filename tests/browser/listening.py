@@ -56,6 +56,46 @@ async ([selector, rate, channels]) => {{
 }}
 """
 
+TAP_PROGRAM = """
+registerProcessor("tap", class extends AudioWorkletProcessor {
+  process([[...channels]]) {
+    if (channels.length) this.port.postMessage(channels.map((each) => each.slice()));
+    return true;
+  }
+});
+"""
+"""What is to be served at TAP_PATH: Chromium takes such programs from the page's own host alone."""
+TAP_PATH = "/tap.js"
+
+_TAP_ALL = f"""
+(() => {{
+  {PACKED}
+  window.heard = [];
+  const connect = AudioNode.prototype.connect;
+  const mixes = new WeakMap();
+  const mixed = (context) => {{
+    const mix = new GainNode(context);
+    mixes.set(context, mix);
+    context.audioWorklet.addModule("{TAP_PATH}").then(() => {{
+      const tap = new AudioWorkletNode(context, "tap", {{ outputChannelCount: [1] }});
+      tap.port.onmessage = ({{ data }}) => {{
+        const count = data[0].length;
+        const buffer = {{ numberOfChannels: data.length, getChannelData: (channel) => data[channel] }};
+        window.heard.push({{ sound: interleaved(buffer, 0, count), at: Date.now() }});
+      }};
+      connect.call(mix, tap);
+      connect.call(tap, context.destination);
+    }});
+    return mix;
+  }};
+  AudioNode.prototype.connect = function (target, ...rest) {{
+    if (target instanceof AudioDestinationNode)
+      connect.call(this, mixes.get(this.context) ?? mixed(this.context));
+    return connect.call(this, target, ...rest);
+  }};
+}})()
+"""
+
 _HEARD = f"""
 () => {{
   {PACKED}
@@ -84,6 +124,11 @@ def decoded(shown: Shown, rate: int, first: int, count: int, channels: int = 1) 
 def tap(shown: Shown, selector: str, rate: int, channels: int = 1) -> None:
     """Takes down from now on what an element of the page plays, on its way to the loudspeaker."""
     shown.ask(_TAP, selector, rate, channels)
+
+
+def tap_all(shown: Shown) -> None:
+    """As ``tap``, of whatever the page plays without an element, once it is loaded next."""
+    shown.page.add_init_script(_TAP_ALL)
 
 
 def heard(shown: Shown, channels: int = 1) -> tuple[Frames, float]:
