@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from phonobase import Archive
+from phonobase.store.tokens import Scope, create_token
+from phonobase.web import create_app
+from phonobase.web.tokens import Tokens
+from tests.browser.office import RATE, at
+from tests.browser.shown import Shown, shown
+from tests.store.judge import Program
+from tests.support.prs import noise
+from tests.web.serving import served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+_REFUSED = "401 (Unauthorized)"
+"""What the console says of every answer that asks for a token."""
+
+
+@pytest.fixture
+def guarded(browser: Browser, migrated_sqlite_url: str) -> Iterator[tuple[Shown, str, str]]:
+    """The page over an archive of two desks, a token for one of them, and the archive's address."""
+    with Archive(migrated_sqlite_url) as archive:
+        for source in ("desk-1", "desk-2"):
+            archive.add(noise(RATE).tobytes(), RATE, source=source, started_at=at("14:03"), title="Call")
+        _, word = create_token(archive, "Anna", Scope.READ, sources=["desk-1"])
+        with (
+            served(create_app(archive, authenticate=Tokens(archive))) as address,
+            shown(browser, address) as window,
+        ):
+            window.watch.expected.append(_REFUSED)
+            window.page.goto(f"{address}/")
+            expect(window["#sign-in"]).to_be_visible()
+            yield window, word, migrated_sqlite_url
+
+
+def _sign_in(window: Shown, word: str) -> None:
+    window["#token"].fill(word)
+    window["#sign-in"].get_by_role("button", name="Sign in").click()
+
+
+def test_a_token_opens_what_it_is_for(guarded: tuple[Shown, str, str]) -> None:
+    """A wrong word is refused; the token shows its desk alone, offers no change, and signing out ends it."""
+    window, word, _ = guarded
+    _sign_in(window, "nobody's")
+    expect(window["#sign-in"]).to_be_visible()
+    assert window["#sources a"].count() == 0
+
+    _sign_in(window, word)
+    expect(window["#sources a"]).to_have_count(1)
+    expect(window["#who"]).to_contain_text("Anna")
+    window["#results a"].first.click()
+    expect(window["#recording-title"]).to_have_text("Call")
+    expect(window["#edit-save"]).not_to_be_visible()
+    assert window.page.evaluate("document.cookie") == ""
+    assert word not in window.page.evaluate("JSON.stringify([localStorage, sessionStorage, location.href])")
+
+    window["#sign-out"].click()
+    expect(window["#sign-in"]).to_be_visible()
+    window.page.reload()
+    expect(window["#sign-in"]).to_be_visible()
+
+
+def test_a_session_that_has_ended_asks_for_the_token_again(guarded: tuple[Shown, str, str]) -> None:
+    """Whoever goes on after their session has ended is asked for the token, and then goes on."""
+    window, word, url = guarded
+    _sign_in(window, word)
+    expect(window["#sources a"]).to_have_count(1)
+    Program(url).run_script("UPDATE phono_session SET expires_at = '2026-01-01 00:00:00.000000'")
+    window["#find-text"].fill("call")
+    window["#find-text"].press("Enter")
+    expect(window["#sign-in"]).to_be_visible()
+    _sign_in(window, word)
+    expect(window["#sign-in"]).to_be_hidden()
+    expect(window["#results a"]).to_have_count(1)
