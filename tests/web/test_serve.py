@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 
 from phonobase import Archive
-from phonobase.web import create_app, server
 from tests.cli.program import Program, finished
 from tests.store.judge import Program as Judge
 from tests.support.require import require
@@ -178,47 +175,6 @@ def test_a_proxy_nobody_named_is_not_believed(phonobase: Program) -> None:
         headers = somebody.shows | {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
         assert httpx.get(f"{url}/api/me", headers=headers).status_code == 200
     assert logged(Judge(phonobase.url), "address") == ["127.0.0.1"]
-
-
-@pytest.fixture
-def patient(migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Where an archive is served that waits a third of a second for the head of a request."""
-    monkeypatch.setattr(server, "_HEAD_WITHIN_S", 0.3)
-    with Archive(migrated_sqlite_url) as archive, server.listen("127.0.0.1", 0) as listener:
-        config = uvicorn.Config(create_app(archive), http=server.Patient, log_level="critical")
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield listener.getsockname()
-        running.should_exit = True
-        thread.join()
-
-
-_SLOW = {"nothing": b"", "a beginning": b"GET /api/me HTTP/1.1\r\nHost: localhost\r\nX-Slow: "}
-
-
-@pytest.mark.parametrize("sent", _SLOW.values(), ids=_SLOW)
-def test_a_head_that_does_not_come_is_not_waited_for(patient: tuple[str, int], sent: bytes) -> None:
-    """A connection that says nothing, or dribbles, is closed; also where it asked before."""
-    with socket.create_connection(patient, WITHIN_S) as wire:
-        wire.sendall(sent)
-        assert wire.recv(100) == b""
-    with socket.create_connection(patient, WITHIN_S) as wire:
-        wire.sendall(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert wire.recv(65536).startswith(b"HTTP/1.1 200 ")
-        wire.sendall(b"GET /api/me HTTP/1.1\r\nX: ")
-        rest = b"".join(iter(lambda: wire.recv(65536), b""))
-    assert b"HTTP/1.1" not in rest
-
-
-def test_a_head_that_is_too_long_is_refused(patient: tuple[str, int]) -> None:
-    """No more of it is kept than any browser sends."""
-    with socket.create_connection(patient, WITHIN_S) as wire, contextlib.suppress(OSError):
-        wire.sendall(b"GET /api/me HTTP/1.1\r\nX-Long: " + b"a" * 500_000)
-        assert wire.recv(100).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection(patient, WITHIN_S) as wire:
-        wire.sendall(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert wire.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def _listens(port: int) -> bool:

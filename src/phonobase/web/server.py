@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import resource
@@ -11,15 +10,12 @@ from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from phonobase.errors import CannotServe
+from phonobase.web.connection import Patient
 
 _ENDS_WITHIN_S = 2
-_HEAD_BYTES = 64 * 1024
-_HEAD_WITHIN_S = 20
 _FILES = 512
-_IDLE_S = 75  # longer than a proxy keeps a connection, so that it is never closed under a request
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -74,57 +70,10 @@ def run(app: FastAPI, listener: socket.socket, *, connections: int, forwarded_fr
         forwarded_allow_ips=list(forwarded_from),
         ws="none",
         limit_concurrency=connections,
-        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=_ENDS_WITHIN_S,
     )
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once all is closed
         uvicorn.Server(config).run(sockets=[listener])
-
-
-class Patient(HttpToolsProtocol):
-    """A connection whose requests begin in time, and with not too many words."""
-
-    _head_bytes = 0
-    _reads_head = True
-    _waits: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn
-        """Wait for the first request."""
-        super().connection_made(transport)
-        self._expect_head()
-
-    def on_message_begin(self) -> None:
-        """Wait for the rest of its head."""
-        super().on_message_begin()
-        self._expect_head()
-
-    def on_headers_complete(self) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        self._reads_head = False
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Read what came, unless it is more than the head of a request needs."""
-        super().data_received(data)
-        self._head_bytes += len(data)
-        if self._reads_head and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long.")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _expect_head(self) -> None:
-        self._stop_waiting()
-        self._reads_head, self._head_bytes = True, 0
-        self._waits = self.loop.call_later(_HEAD_WITHIN_S, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._waits is not None:
-            self._waits.cancel()
-            self._waits = None
 
 
 def _let_open(connections: int) -> None:
