@@ -60,8 +60,19 @@ def test_a_token_is_taken_back(phonobase_on_both: Program) -> None:
     phonobase("tokens", "revoke", token_id).ok()
     assert phonobase("tokens", "list", "--json").ok().json == [revoked]
     assert revoked["revoked_at"] is not None
-    phonobase("tokens", "revoke", "f" * 32).refused("no token has the id", "phonobase tokens list")
-    phonobase("tokens", "revoke", "Anna").refused("not a valid UUID")
+    phonobase("tokens", "revoke", "f" * 32).refused("no token answers to", "phonobase tokens list")
+    phonobase("tokens", "revoke", "Anna").refused("no token answers to")
+    phonobase("tokens", "revoke", token_id[-3:]).refused("the last 4 or more digits")
+    assert phonobase("tokens", "revoke", token_id[-8:].upper()).ok().err == "Anna: revoked\n"
+
+
+def test_a_source_nobody_heard_of_is_said(phonobase: Program) -> None:
+    """A token for a source that is not there yet is made, and a slip of the pen is seen."""
+    with Archive(phonobase.url) as archive:
+        archive.add(b"\0\1" * 800, 8000, source="desk")
+    limited = ("tokens", "create", "Anna", "--scope", "read", "--source", "desk", "--source")
+    assert "nothing was recorded yet from: 'dsek'\n" in phonobase(*limited, "dsek").ok().err
+    assert "nothing was recorded" not in phonobase(*limited, "desk").ok().err
 
 
 def test_a_token_that_is_none_is_refused(phonobase_on_both: Program) -> None:

@@ -11,7 +11,11 @@ import click
 
 from phonobase.cli.options import DURATION, Settings, json_option, pass_settings
 from phonobase.cli.output import local_time, note, print_json, print_table, printable
+from phonobase.errors import TokenNotFound
+from phonobase.store.archive import Archive
 from phonobase.store.tokens import Scope, Token, all_tokens, create_token, revoke_token
+
+_FEWEST_DIGITS = 4
 
 
 @click.group("tokens")
@@ -39,7 +43,10 @@ def create(
     expires_at = None if lasts is None else datetime.now(UTC) + timedelta(seconds=float(lasts))
     with settings.archive() as archive:
         token, word = create_token(archive, name, Scope(scope), sources or None, expires_at)
+        unheard = sorted(set(sources) - set(archive.sources()))
     click.echo(word)
+    if unheard:
+        note(f"nothing was recorded yet from: {', '.join(map(repr, unheard))}")
     note(f"keep it: only its hash is stored. Take it back with: phonobase tokens revoke {token.id.hex}")
 
 
@@ -74,13 +81,26 @@ def print_list(settings: Settings, *, as_json: bool) -> None:
 
 
 @command.command("revoke")
-@click.argument("token_id", metavar="ID", type=click.UUID)
+@click.argument("digits", metavar="ID")
 @pass_settings
-def revoke(settings: Settings, token_id: UUID) -> None:
+def revoke(settings: Settings, digits: str) -> None:
     """Take a token back: whoever uses it is cut off within seconds, and so are browsers that showed it."""
     with settings.archive() as archive:
-        token = revoke_token(archive, token_id)
+        token = revoke_token(archive, _meant(archive, digits))
     note(f"{token.name}: revoked")
+
+
+def _meant(archive: Archive, digits: str) -> UUID:
+    """Return the id of the one token that an id, or the end of one, stands for."""
+    end = digits.replace("-", "").lower()
+    found = [token.id for token in all_tokens(archive) if token.id.hex.endswith(end)]
+    if len(end) < _FEWEST_DIGITS or len(found) != 1:
+        many = "more than one token" if len(found) > 1 else "no token"
+        raise TokenNotFound(
+            f"{many} answers to {digits!r}; write the last {_FEWEST_DIGITS} or more digits of its id, as in: "
+            "phonobase tokens list"
+        )
+    return found[0]
 
 
 def _plain(token: Token) -> dict[str, Any]:
