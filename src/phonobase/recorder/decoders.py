@@ -24,6 +24,7 @@ from phonobase.recorder import decoding
 from phonobase.recorder.decoding import ANSWER_BYTES, DecodeLimits
 
 if TYPE_CHECKING:
+    import struct
     from collections.abc import Iterator, Mapping
 
     from phonobase.pcm import Frames
@@ -77,7 +78,10 @@ class Decoders:
             try:
                 yield Sound(_Pipe(source, self._limits.patience_seconds), self._limits)
             finally:
-                program.end(pid)
+                try:
+                    program.end(pid)
+                except (OSError, EOFError):  # it has died, or its reply may still come
+                    self._forget(program)
 
     def close(self) -> None:
         """End the program; another one is started where it is needed again."""
@@ -99,7 +103,7 @@ class Decoders:
         with self._lock:
             if self._program is program:
                 self._program = None
-        program.close()
+        program.kill()
 
 
 class Sound:
@@ -150,7 +154,6 @@ class _Program:
     def __init__(self, limits: DecodeLimits) -> None:
         self._lock = threading.Lock()
         self._orders, theirs = socket.socketpair()
-        self._orders.settimeout(_PROGRAM_PATIENCE_S)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a file of this package
                 [sys.executable, "-P", decoding.__file__, *map(str, astuple(limits))],
@@ -161,6 +164,7 @@ class _Program:
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for us
             )
+        self._number = 0
         self.close = weakref.finalize(self, _close, self._orders, self._process)
 
     def begin(self, file: int, answer: int) -> int:
@@ -171,27 +175,50 @@ class _Program:
             EOFError: It has died.
         """
         with self._lock:
-            socket.send_fds(self._orders, [decoding.DECODE], [file, answer])
-            (pid,) = decoding.PID.unpack(self._reply(decoding.PID.size))
+            self._orders.settimeout(_PROGRAM_PATIENCE_S)
+            number = self._next_number()
+            socket.send_fds(self._orders, [decoding.DECODE + number], [file, answer])
+            (pid,) = self._reply(decoding.BEGUN)
         if pid == decoding.NO_PID:
             raise OSError("no process can be started")
         return int(pid)
 
     def end(self, pid: int) -> None:
-        """End a process, wherever it is; where the program has died, it took the process with it."""
-        with self._lock, contextlib.suppress(OSError, EOFError):
-            self._orders.sendall(decoding.END + decoding.PID.pack(pid))
-            status, peak_kib = decoding.ENDED.unpack(self._reply(decoding.ENDED.size))
-            crashed = os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL
-            level = logging.WARNING if crashed else logging.DEBUG
-            facts = {"child_pid": pid, "status": status, "peak_kib": peak_kib}
-            _log.log(level, "a process that decoded a file has ended", extra=facts)
+        """End a process, wherever it is.
 
-    def _reply(self, size: int) -> bytes:
-        reply = self._orders.recv(size, socket.MSG_WAITALL)
-        if len(reply) < size:
+        Raises:
+            OSError: The program has died, or does not reply.
+            EOFError: It has died.
+        """
+        with self._lock:
+            self._orders.settimeout(_PROGRAM_PATIENCE_S)
+            self._orders.sendall(decoding.END + self._next_number() + decoding.PID.pack(pid))
+            status, peak_kib = self._reply(decoding.ENDED)
+        crashed = os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL
+        level = logging.WARNING if crashed else logging.DEBUG
+        facts = {"child_pid": pid, "status": status, "peak_kib": peak_kib}
+        _log.log(level, "a process that decoded a file has ended", extra=facts)
+
+    def kill(self) -> None:
+        """End it and all that it started, whatever it does; it is of no use any more."""
+        if self.close.alive:  # so that its number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self.close()
+
+    def _next_number(self) -> bytes:
+        self._number += 1
+        return decoding.NUMBER.pack(self._number % 2**32)
+
+    def _reply(self, form: struct.Struct) -> tuple[int, ...]:
+        """Return what is said to the last order."""
+        reply = self._orders.recv(form.size, socket.MSG_WAITALL)
+        if len(reply) < form.size:
             raise EOFError
-        return reply
+        number, *said = form.unpack(reply)
+        if number != self._number % 2**32:
+            raise OSError("a reply belongs to another order")
+        return tuple(said)
 
 
 def _close(orders: socket.socket, process: subprocess.Popen[bytes]) -> None:

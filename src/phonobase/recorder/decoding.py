@@ -35,10 +35,14 @@ if TYPE_CHECKING:
 DECODE, END = b"d", b"e"
 """What the program is asked for: to decode a file, or to end the process that does."""
 
+NUMBER = struct.Struct("<I")
+"""Which order it is; it stands behind its letter, and the reply begins with it."""
 PID = struct.Struct("<i")
 NO_PID = -1
-ENDED = struct.Struct("<iq")
-"""How a process ended, as waitpid has it, and the most memory it took, as getrusage has it."""
+BEGUN = struct.Struct("<Ii")
+"""Which order it was, and the number of the process that was started."""
+ENDED = struct.Struct("<Iiq")
+"""Which order it was, how a process ended, as waitpid has it, and its most memory, as getrusage has it."""
 
 ANSWER_BYTES = 4096
 """The line of JSON is no longer."""
@@ -89,14 +93,17 @@ def main(*numbers: str) -> None:
     try:
         while order := _next(orders):
             kind, descriptors = order
+            (number,) = NUMBER.unpack(orders.recv(NUMBER.size, socket.MSG_WAITALL))
             if kind == DECODE:
                 pid = _fork(limits, descriptors)
-                orders.sendall(PID.pack(pid))
                 running |= {pid} - {NO_PID}
+                orders.sendall(BEGUN.pack(number, pid))
             else:
                 (pid,) = PID.unpack(orders.recv(PID.size, socket.MSG_WAITALL))
-                running.discard(pid)
-                orders.sendall(ENDED.pack(*_end(pid)))
+                if pid not in running:  # of whoever orders this nothing else can be believed
+                    return
+                running.remove(pid)
+                orders.sendall(ENDED.pack(number, *_end(pid)))
     finally:
         for pid in running:
             _end(pid)
