@@ -7,10 +7,12 @@ import { complain } from "./say.js";
 import { colour, isDark } from "./theme.js";
 
 const SETTLES_MS = 180;
-const BACKGROUND = 0.3;
+/** A picture that shows less than this of what is wanted is too little to look at. */
+const ENOUGH = 0.7;
 /** So much of a picture is taken for the room and not for the sound. */
-const LEAST_RANGE = 70;
+const BACKGROUND = 0.3;
 /** Of 255, which are 120 dB: what is all alike is not made to look otherwise. */
+const LEAST_RANGE = 70;
 
 /** @type {[number, number, number][]} */
 const DARK = [
@@ -73,11 +75,19 @@ export class Spectrogram {
     this.fetchSoon();
   }
 
-  /** Says that there is something to wait for, where nothing is shown meanwhile. */
+  /** Says that there is something to wait for, where little is shown meanwhile. */
   wait() {
-    if (this.picture) return;
-    this.note.textContent = "Looking at the tones…";
-    this.note.hidden = false;
+    const waits = this.covered() < ENOUGH;
+    if (waits) this.note.textContent = "Looking at the tones…";
+    this.note.hidden = !waits;
+  }
+
+  /** Returns how much of what is wanted the picture shows, from 0 to 1. */
+  covered() {
+    const { drawn, wanted } = this;
+    if (!this.picture) return 0;
+    const both = Math.min(drawn.stop, wanted.stop) - Math.max(drawn.start, wanted.start);
+    return Math.max(0, both) / (wanted.stop - wanted.start);
   }
 
   async fetch() {
@@ -157,7 +167,8 @@ export class Spectrogram {
 }
 
 /**
- * Returns the levels between which a picture has something to show.
+ * Returns the levels between which a picture has something to show. Where nothing was heard at all says nothing
+ * of the room: the same sound looks alike with a gap beside it and without.
  * @param {Uint8ClampedArray} pixels
  * @returns {[number, number]}
  */
@@ -167,10 +178,12 @@ function range(pixels) {
     const level = pixels[index] ?? 0;
     counts[level] = (counts[level] ?? 0) + 1;
   }
+  const heard = pixels.length / 4 - (counts[0] ?? 0);
+  counts[0] = 0;
   let below = 0;
   const quietest = counts.findIndex((count) => {
     below += count;
-    return below > (BACKGROUND * pixels.length) / 4;
+    return below >= BACKGROUND * heard;
   });
   const loudest = counts.findLastIndex((count) => count > 0);
   return [quietest, Math.max(loudest, quietest + LEAST_RANGE)];
