@@ -1,6 +1,7 @@
 // A source's time at a glance: what was heard, how loud, and what is missing and why.
 
 import { timeline as askTimeline } from "./api.js";
+import { isAbout, MONTH, unitAt, unitBeside, WEEK } from "./calendar.js";
 import { look, swatch } from "./causes.js";
 import { eachFrame, find, make, settled } from "./dom.js";
 import { fitted, keys, pointers } from "./gestures.js";
@@ -26,14 +27,16 @@ import { fillTable } from "./timeline_table.js";
 import { Viewport } from "./viewport.js";
 
 const SETTLES_MS = 90;
+/** Of the window, so that what stood at its edge stays in sight. */
+const STEP = 0.8;
 const FIRST_YEAR_US = Date.UTC(1970, 0, 1) * 1000;
 const LAST_YEAR_US = Date.UTC(2200, 0, 1) * 1000;
 
 /** How long the stretches are that buttons choose. */
 export const SPANS = new Map([
   ["year", YEAR],
-  ["month", 31 * DAY],
-  ["week", 7 * DAY],
+  ["month", MONTH],
+  ["week", WEEK],
   ["day", DAY],
   ["hour", HOUR],
   ["minute", MINUTE],
@@ -63,6 +66,8 @@ export class Timeline extends EventTarget {
     this.tell = eachFrame(() => this.describe());
     this.viewport.addEventListener("changed", () => {
       this.surface.dataset.ready = "false";
+      // While a recording is open, the cursor is where its sound is.
+      if (this.recording === null) this.cursor = this.middle;
       this.draw();
       this.tell();
       this.fetchSoon();
@@ -85,9 +90,12 @@ export class Timeline extends EventTarget {
       hovered: (us) => this.point(us),
     });
     keys(this.surface, this.viewport, {
-      cursor: () => this.cursor,
-      moved: (us) => this.moveTo(us),
-      entered: () => this.dispatchEvent(new Event("chosen")),
+      cursor: () => this.middle,
+      moved: (us) => this.moveTo(Math.min(us, now())),
+      entered: (us) => {
+        this.moveTo(us);
+        this.dispatchEvent(new Event("chosen"));
+      },
       first: () => this.viewport.from,
       last: () => this.viewport.to,
     });
@@ -98,8 +106,8 @@ export class Timeline extends EventTarget {
     find("timeline-zoom-out", HTMLButtonElement).addEventListener("click", () =>
       this.viewport.zoom(2, this.middle),
     );
-    find("timeline-earlier", HTMLButtonElement).addEventListener("click", () => this.viewport.pan(-0.8));
-    find("timeline-later", HTMLButtonElement).addEventListener("click", () => this.viewport.pan(0.8));
+    find("timeline-earlier", HTMLButtonElement).addEventListener("click", () => this.step(-1));
+    find("timeline-later", HTMLButtonElement).addEventListener("click", () => this.step(1));
     for (const button of document.querySelectorAll("button[data-span]")) {
       if (!(button instanceof HTMLElement)) continue;
       const length = SPANS.get(button.dataset.span ?? "") ?? DAY;
@@ -108,25 +116,30 @@ export class Timeline extends EventTarget {
     find("timeline-details", HTMLDetailsElement).addEventListener("toggle", () => this.fillTable());
   }
 
-  /** The cursor where it is in sight, or the middle of what is. */
+  /** The cursor where it is in sight, or the middle of what is; never later than now. */
   get middle() {
     const { from, to } = this.viewport;
-    return this.cursor >= from && this.cursor <= to ? this.cursor : (from + to) / 2;
+    return this.cursor >= from && this.cursor <= to ? this.cursor : Math.min((from + to) / 2, now());
   }
 
   /**
-   * Shows a stretch of a length about a moment; a day, a month or a year as the calendar has it.
+   * Shows a stretch of a length about a moment; a day, a week, a month or a year as the calendar has it.
    * @param {number} length
    * @param {number} about
    */
   show(length, about) {
-    const date = new Date(about / 1000);
-    const [year, month, today] = [date.getFullYear(), date.getMonth(), date.getDate()];
-    const start = (/** @type {[number, number, number]} */ parts) => new Date(...parts).getTime() * 1000;
-    if (length === YEAR) this.viewport.set(start([year, 0, 1]), start([year + 1, 0, 1]));
-    else if (length === 31 * DAY) this.viewport.set(start([year, month, 1]), start([year, month + 1, 1]));
-    else if (length === DAY) this.viewport.set(start([year, month, today]), start([year, month, today + 1]));
-    else this.viewport.set(about - length / 2, about + length / 2);
+    this.viewport.set(...(unitAt(length, about) ?? [about - length / 2, about + length / 2]));
+  }
+
+  /**
+   * Shows the day, week, month or year beside the one that is shown; of another stretch, most of the next.
+   * @param {1 | -1} direction
+   */
+  step(direction) {
+    const { from, to } = this.viewport;
+    const beside = unitBeside(from, to, direction);
+    if (beside) this.viewport.set(...beside);
+    else this.viewport.pan(direction * STEP);
   }
 
   /** @param {string} source */
@@ -189,13 +202,12 @@ export class Timeline extends EventTarget {
     const surface = this.surface;
     surface.setAttribute("aria-valuemin", String(Math.floor(from / SECOND)));
     surface.setAttribute("aria-valuemax", String(Math.ceil(to / SECOND)));
-    surface.setAttribute("aria-valuenow", String(Math.round(this.cursor / SECOND)));
-    surface.setAttribute("aria-valuetext", this.what(this.cursor));
+    surface.setAttribute("aria-valuenow", String(Math.round(this.middle / SECOND)));
+    surface.setAttribute("aria-valuetext", this.what(this.middle));
     for (const button of document.querySelectorAll("button[data-span]")) {
       if (!(button instanceof HTMLElement)) continue;
       const length = SPANS.get(button.dataset.span ?? "") ?? DAY;
-      const near = Math.abs(to - from - length) < 0.12 * length;
-      button.setAttribute("aria-pressed", String(near));
+      button.setAttribute("aria-pressed", String(isAbout(to - from, length)));
     }
   }
 
