@@ -186,6 +186,8 @@ def test_edit_changes_what_it_names(calls: Program) -> None:
         (("0000", "--title", "x"), "no recording has an id that ends in '0000'"),
         (("last", "--tag", "noequals"), "'noequals' is no tag"),
         (("last", "--external-id", "x" * 501), "at most 500 characters"),
+        (("last", "--title", "x" * 1_001), "at most 1000 characters"),
+        (("last", "--tag", "a=" + "x" * 65_536), "at most 65536 are kept"),
         (("last", "--title", "\udc80"), "the title holds a character"),
         ((), "Missing argument 'ID'"),
     ],

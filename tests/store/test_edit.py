@@ -3,16 +3,22 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from phonobase import Archive, RecordingRepository, State
 from phonobase.errors import InvalidDetails, RecordingNotFound
+from phonobase.store.models import RecordingRow
+from phonobase.store.push import push
 from tests.store.judge import Program, frames_of, random_pcm, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from phonobase.store.editing import Changes
+    from phonobase.store.recording import Details
 
 RATE = 8000
 PCM = random_pcm(RATE, 1, "int16")
@@ -90,6 +96,9 @@ def test_many_edit_at_once(archive: Archive) -> None:
         ({"title": "a\0b"}, "the title holds a character"),
         ({"notes": "\udc80"}, "the notes holds a character"),
         ({"external_id": "x" * 501}, "at most 500 characters"),
+        ({"title": "ü" * 1_001}, "the title has 1001 characters, and is kept with at most 1000"),
+        ({"notes": "ü" * 65_537}, "the notes has 65537 characters, and is kept with at most 65536"),
+        ({"tags": {"a": "ü" * 32_768}}, "tags are .* bytes of JSON together, and at most 65536"),
         ({"tags": {"a": float("inf")}}, "tags must be names with JSON values"),
         ({"tags": {"a": "\0"}}, "tags hold a character"),
         ({"tags": {"a": json.loads("[" * 100 + "]" * 100)}}, "nested deeper than 100 levels"),
@@ -102,6 +111,56 @@ def test_what_cannot_be_stored_changes_nothing(archive: Archive, changes: Change
     with pytest.raises(InvalidDetails, match=message):
         archive.edit(recording.id, **changes)
     assert archive.get(recording.id) == recording
+
+
+def test_what_is_as_long_as_it_may_be_is_kept(archive: Archive) -> None:
+    """The limits themselves can be reached, when it begins and later."""
+    said: Changes = {
+        "title": "ü" * 1_000,
+        "notes": "ü" * 65_536,
+        "external_id": "x" * 500,
+        "tags": {"a": "ü" * 32_763 + "x"},
+    }
+    assert len(json.dumps(said["tags"], ensure_ascii=False).encode()) == 65_536
+    begun = archive.add(PCM, RATE, **cast("Details", said))
+    later = archive.edit(archive.add(PCM, RATE).id, **said)
+    for each in (begun, later):
+        assert (each.title, each.notes, each.tags) == (said["title"], said["notes"], said["tags"])
+
+
+@pytest.mark.parametrize("name", ["title", "notes", "external_id"])
+def test_what_is_too_long_begins_no_recording(archive: Archive, name: str) -> None:
+    """What no edit may say, nobody may say at the beginning."""
+    details = cast("Details", {name: "x" * 65_537})
+    with pytest.raises(InvalidDetails, match=f"the {name} has 65537 characters"):
+        archive.add(PCM, RATE, **details)
+    with pytest.raises(InvalidDetails, match="bytes of JSON"):
+        archive.add(PCM, RATE, tags={"a": "x" * 65_536})
+    assert not archive.find()
+
+
+def test_tags_do_not_grow_edit_by_edit(archive: Archive) -> None:
+    """All of them together have a limit, and taking some away makes room."""
+    recording = archive.add(PCM, RATE, tags={"a": "x" * 40_000})
+    with pytest.raises(InvalidDetails, match="take some away"):
+        archive.edit(recording.id, tags={"b": "x" * 40_000})
+    assert archive.edit(recording.id, tags={"b": "x" * 40_000}, untag=["a"]).tags == {"b": "x" * 40_000}
+
+
+def test_what_was_stored_before_there_were_limits_stays(archive: Archive, tmp_path: Path) -> None:
+    """It is read, found and pushed as it is, and its tags can be taken away one by one."""
+    recording = archive.add(PCM, RATE, source="old")
+    tags = {"a": "x" * 90_000, "b": "y" * 90_000, "c": 1}
+    with archive.session(writes=True) as session, session.begin():
+        session.execute(
+            update(RecordingRow).where(RecordingRow.id == recording.id).values(title="t" * 2_000, tags=tags)
+        )
+    assert archive.find(source="old")[0].title == "t" * 2_000
+    with Archive(f"sqlite:///{tmp_path}/other.db") as other:
+        push(archive, other)
+        assert other.get(recording.id) == archive.get(recording.id)
+    left = archive.edit(recording.id, untag=["a"])
+    assert (left.tags, left.title) == ({"b": tags["b"], "c": 1}, "t" * 2_000)
 
 
 def test_what_is_not_there_is_not_edited(archive: Archive) -> None:

@@ -30,8 +30,11 @@ LONGEST = timedelta(seconds=MAX_SECONDS)
 Word = Literal["title", "notes", "external_id"]
 WORDS: tuple[Word, ...] = get_args(Word)
 
-_EXTERNAL_ID_CHARACTERS = 500
-"""An index row of PostgreSQL holds no more."""
+_CHARACTERS: Mapping[Word, int] = {"title": 1_000, "notes": 65_536, "external_id": 500}
+"""How long each may be: every list of recordings has them, and an index row holds no longer external_id."""
+
+TAGS_BYTES = 65_536
+"""How long tags may be, all together, as JSON in UTF-8: every list has them, too."""
 
 _LEVELS = 100
 """How deep tags may be nested: programs that read JSON have limits of their own, not much higher."""
@@ -103,10 +106,10 @@ class Details(TypedDict, total=False):
         started_at: At the first frame, with a time zone; where not given, the recording begins now, or
             ends now if its sound is there already.
         encoding: ``flac`` or ``pcm``; where not given, FLAC if it can hold the format.
-        title: For people.
-        notes: For people, longer.
-        tags: Names to values, for search.
-        external_id: What the recording is called elsewhere: an order, a call, a case.
+        title: For people; at most 1,000 characters.
+        notes: For people, longer; at most 65,536 characters.
+        tags: Names to values, for search; at most 65,536 bytes of JSON, all together.
+        external_id: What the recording is called elsewhere: an order, a call, a case; at most 500 characters.
         capture: How it was captured: input, device, host, versions.
     """
 
@@ -176,7 +179,7 @@ def new_recording(
         encoding=encodings.choose(audio_format, details.get("encoding")),
         title=words("title", details.get("title")),
         notes=words("notes", details.get("notes")),
-        tags=json_object("tags", details.get("tags")),
+        tags=all_tags(json_object("tags", details.get("tags"))),
         external_id=words("external_id", details.get("external_id")),
         capture=json_object("capture", details.get("capture")),
     )
@@ -222,11 +225,30 @@ def words(name: Word, text: str | None) -> str | None:
     """Return what people say of a recording, as both databases take it.
 
     Raises:
-        InvalidDetails: They do not; ``name`` is of what is said.
+        InvalidDetails: They do not, or it is too long; ``name`` is of what is said.
     """
-    if name == "external_id" and text is not None and len(text) > _EXTERNAL_ID_CHARACTERS:
-        raise InvalidDetails(f"an external_id has at most {_EXTERNAL_ID_CHARACTERS} characters; shorten it")
-    return storable(name, text)
+    text = storable(name, text)
+    if text is not None and len(text) > _CHARACTERS[name]:
+        raise InvalidDetails(
+            f"the {name} has {len(text)} characters, and is kept with at most {_CHARACTERS[name]} characters; "
+            "shorten it"
+        )
+    return text
+
+
+def all_tags(tags: dict[str, Any]) -> dict[str, Any]:
+    """Return what are to be all tags of a recording.
+
+    Raises:
+        InvalidDetails: They are too long together.
+    """
+    size = len(json.dumps(tags, ensure_ascii=False).encode())
+    if size > TAGS_BYTES:
+        raise InvalidDetails(
+            f"the tags are {size} bytes of JSON together, and at most {TAGS_BYTES} are kept; "
+            "take some away, or keep it elsewhere"
+        )
+    return tags
 
 
 def json_object(what: str, content: Mapping[str, Any] | None) -> dict[str, Any]:

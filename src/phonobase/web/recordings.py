@@ -28,11 +28,12 @@ class Edit(BaseModel):
         },
     )
 
-    title: str | None = Field(None, description="for people")
-    notes: str | None = Field(None, description="for people, longer")
+    title: str | None = Field(None, description="for people", max_length=1_000)
+    notes: str | None = Field(None, description="for people, longer", max_length=65_536)
     external_id: str | None = Field(None, description="what it is called elsewhere", max_length=500)
     tags: dict[str, Any] = Field(
-        default_factory=dict, description="names to values that are set; other tags stay"
+        default_factory=dict,
+        description="names to values that are set; other tags stay; all are at most 65,536 bytes of JSON",
     )
     untag: list[str] = Field(
         default_factory=list,
@@ -72,6 +73,7 @@ def edit_recording(recording_id: RecordingId, edit: Edit, visit: Writing) -> sha
     visit.recording(recording_id)
     visit.detail = ", ".join(sorted(edit.model_fields_set))
     changes: Any = edit.model_dump(exclude_unset=True)
+    visit.begin_change()
     return shapes.of_recording(visit.archive.edit(recording_id, **changes))
 
 
