@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,6 +18,10 @@ import soundfile
 from tests.support.postgres import PostgresServer
 from tests.support.pulse import SoundServer
 from tests.support.require import bundled_postgres
+
+if TYPE_CHECKING:
+    from phonobase import Archive
+    from tests.store.judge import Program, Raw
 
 TEST_DATABASE_URL = "TEST_DATABASE_URL"
 LONG = (
@@ -117,6 +122,32 @@ def archive_url(request: pytest.FixtureRequest) -> str:
     name = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}[request.param]
     url: str = request.getfixturevalue(name)
     return url
+
+
+@pytest.fixture
+def archive(archive_url: str) -> Iterator["Archive"]:
+    """An empty archive of the test's own, open."""
+    from phonobase import Archive  # noqa: PLC0415 - as _upgrade does
+
+    with Archive(archive_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def program(archive_url: str) -> "Program":
+    """The test's own archive through the database's own program."""
+    from tests.store.judge import Program  # noqa: PLC0415 - as _upgrade does
+
+    return Program(archive_url)
+
+
+@pytest.fixture
+def raw(archive_url: str) -> Iterator["Raw"]:
+    """The test's own archive through the plain driver."""
+    from tests.store.judge import Raw  # noqa: PLC0415 - as _upgrade does
+
+    with Raw(archive_url) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -8,7 +8,6 @@ import pytest
 
 from phonobase import Archive
 from phonobase.store.engine import create_engine
-from tests.store.judge import Program, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,26 +20,6 @@ def shared_archive(shared_url: str) -> Iterator[Archive]:
     """The shared archive, open."""
     with Archive(shared_url) as archive:
         yield archive
-
-
-@pytest.fixture
-def archive(archive_url: str) -> Iterator[Archive]:
-    """An empty archive of the test's own, open."""
-    with Archive(archive_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def program(archive_url: str) -> Program:
-    """The test's own archive through the database's own program."""
-    return Program(archive_url)
-
-
-@pytest.fixture
-def raw(archive_url: str) -> Iterator[Raw]:
-    """The test's own archive through the plain driver."""
-    with Raw(archive_url) as opened:
-        yield opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from phonobase.errors import InvalidDetails
 from phonobase.store.coverage import UNRECORDED, Heard, Missed, account, summed
 from tests.store.bulk import EPOCH, add_gap, add_many, add_recording, add_sources
+from tests.store.spans import CAUSES, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,25 +24,6 @@ if TYPE_CHECKING:
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY, HOUR, MICROSECOND = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
-CAUSES = ("overflow", "paused", "device-lost")
-
-_moments = st.integers(0, 30)
-
-
-@st.composite
-def _stretches(draw: st.DrawFn) -> tuple[list[Heard], list[Missed]]:
-    """Any recordings and gaps: overlapping, of no length, inside recordings or said to be."""
-
-    def span() -> tuple[int, int]:
-        start = draw(_moments)
-        return start, draw(st.integers(start, 31))
-
-    ids = [UUID(int=number) for number in range(draw(st.integers(0, 4)))]
-    recordings = sorted(Heard(*span(), recording_id) for recording_id in ids)
-    inside = st.sampled_from([None, *ids])
-    count = draw(st.integers(0, 6))
-    gaps = [Missed(*span(), draw(inside), draw(st.sampled_from(CAUSES))) for _ in range(count)]
-    return recordings, sorted(gaps, key=lambda gap: gap.start_us)
 
 
 def _became(moment: float, recordings: Iterable[Heard], gaps: Iterable[Missed]) -> str | None:
@@ -55,7 +37,7 @@ def _became(moment: float, recordings: Iterable[Heard], gaps: Iterable[Missed]) 
 
 
 @settings(max_examples=500, deadline=None)
-@given(rows=_stretches(), since=st.integers(-3, 33), length=st.integers(0, 36))
+@given(rows=stretches(), since=st.integers(-3, 33), length=st.integers(0, 36))
 def test_every_microsecond_becomes_one_thing(
     rows: tuple[list[Heard], list[Missed]], since: int, length: int
 ) -> None:

@@ -18,6 +18,7 @@ from phonobase.store.coverage import account as one_by_one
 from phonobase.store.overview import overview
 from phonobase.store.spans import HEARD, UNACCOUNTED, Spans, account
 from tests.store.bulk import add_gap, add_many, add_recording, add_sources
+from tests.store.spans import CAUSES, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,25 +28,6 @@ if TYPE_CHECKING:
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-CAUSES = ("overflow", "paused", "device-lost")
-
-_moments = st.integers(0, 30)
-
-
-@st.composite
-def _rows(draw: st.DrawFn) -> tuple[list[Heard], list[Missed]]:
-    """Any recordings and gaps: overlapping, of no length, inside recordings or said to be."""
-
-    def span() -> tuple[int, int]:
-        start = draw(_moments)
-        return start, draw(st.integers(start, 31))
-
-    ids = [UUID(int=number) for number in range(draw(st.integers(0, 4)))]
-    recordings = sorted(Heard(*span(), recording_id) for recording_id in ids)
-    inside = st.sampled_from([None, *ids])
-    count = draw(st.integers(0, 6))
-    gaps = [Missed(*span(), draw(inside), draw(st.sampled_from(CAUSES))) for _ in range(count)]
-    return recordings, sorted(gaps, key=lambda gap: gap.start_us)
 
 
 def _spans(rows: Sequence[Heard | Missed]) -> Spans:
@@ -54,7 +36,7 @@ def _spans(rows: Sequence[Heard | Missed]) -> Spans:
 
 
 @settings(max_examples=500, deadline=None)
-@given(rows=_rows(), since=st.integers(-3, 33), length=st.integers(1, 36))
+@given(rows=stretches(), since=st.integers(-3, 33), length=st.integers(1, 36))
 def test_the_same_account(rows: tuple[list[Heard], list[Missed]], since: int, length: int) -> None:
     """Made of arrays, the account of any rows is the one that is made row by row."""
     recordings, gaps = rows
