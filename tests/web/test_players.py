@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from phonobase import Archive
+    from tests.store.judge import Program
 
 RATE = 8_000
 _RAW = {"int16": "s16le", "int24": "s24le", "float32": "f32le"}
@@ -86,7 +86,7 @@ def test_what_changed_is_not_joined(archive: Archive, address: str, tmp_path: Pa
     assert done.stdout.endswith(b"412")
 
 
-def test_ffmpeg_listens(archive: Archive, address: str) -> None:
+def test_ffmpeg_listens(archive: Archive, address: str, program: Program) -> None:
     """A recording that is being made is heard by ffmpeg, which ends when it does."""
     pcm = random_pcm(12 * RATE, 1, "int16")
     frames = frames_of(pcm, 1, "int16")
@@ -96,7 +96,7 @@ def test_ffmpeg_listens(archive: Archive, address: str) -> None:
         url = f"{address}/api/recordings/{writer.id.hex}/audio?follow=1"
         command = [require("ffmpeg"), "-v", "error", "-i", url, "-f", "s16le", "-"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as player:
-            wait_until(lambda: "phonobase-listening" in {thread.name for thread in threading.enumerate()})
+            wait_until(lambda: bool(program.lines("SELECT id FROM phono_event WHERE status = 200")))
             writer.write(frames[4 * RATE :])
             writer.close()
             heard, _ = player.communicate(timeout=_PATIENCE_S)
