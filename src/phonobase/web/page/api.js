@@ -163,5 +163,23 @@ export const spectrogram = async (id, query, signal) =>
  */
 export const audioAddress = (id, query) => address(`recordings/${encodeURIComponent(id)}/audio`, query);
 
+/**
+ * @param {Parameters} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./shapes.js").Coverage>}
+ */
+export const coverage = (query, signal) => json("coverage", query, signal);
+
+/**
+ * Loads a file, under the name that it is served with.
+ * @param {string} href
+ */
+export async function fetchFile(href) {
+  const response = await ask(href);
+  const disposition = response.headers.get("content-disposition") ?? "";
+  const name = /filename="([^"]+)"/.exec(disposition)?.[1] ?? "phonobase";
+  return { name, blob: await response.blob() };
+}
+
 /** @param {Parameters} query */
 export const cutAddress = (query) => address("cut", query);

@@ -48,6 +48,12 @@
  */
 
 /**
+ * @typedef {object} Coverage
+ * @property {number} heard_us microseconds that are there as sound
+ * @property {Record<string, number>} lost_us those that are not, for each cause
+ */
+
+/**
  * @typedef {object} Brief
  * @property {string} id
  * @property {string} started_at

@@ -139,16 +139,25 @@ export function dateField(us) {
   return `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }
 
+const TIME = /^(\d{1,2})(?:[:.]?(\d{2})(?:[:.]?(\d{2})(?:[.,](\d{1,6}))?)?)?\s*([ap]m)?$/i;
+
 /**
  * Returns the moment that a date field and a time of day mean here; NaN where they mean none.
  * @param {string} date as "2026-11-21"
- * @param {string} time as "14:03", "14:03:05" or "14:03:05.123"
+ * @param {string} time as "14:03", "14:03:05", "14:03:05.123", "14.03", "1403" or "2pm"
  */
 export function fromFields(date, time) {
-  const [clockPart = "", fraction = ""] = (time || "00:00").trim().split(".");
-  if (!/^\d{1,2}:\d{2}(:\d{2})?$/.test(clockPart) || !/^\d{0,6}$/.test(fraction)) return Number.NaN;
-  const whole = new Date(`${date}T${clockPart.padStart(clockPart.length < 6 ? 5 : 8, "0")}`).getTime();
-  return whole * 1000 + Number(fraction.padEnd(6, "0"));
+  const [, hours = "", minutes, seconds = "00", fraction = "", half] =
+    TIME.exec(time.trim() || "00:00") ?? [];
+  // A number alone may be anything.
+  if (!hours || (minutes === undefined && half === undefined)) return Number.NaN;
+  let hour = Number(hours);
+  if (half !== undefined) {
+    if (hour < 1 || hour > 12) return Number.NaN;
+    hour = (hour % 12) + (half.toLowerCase() === "pm" ? 12 : 0);
+  }
+  const text = `${date}T${String(hour).padStart(2, "0")}:${minutes ?? "00"}:${seconds}`;
+  return new Date(text).getTime() * 1000 + Number(fraction.padEnd(6, "0"));
 }
 
 /**
