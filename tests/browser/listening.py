@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from phonobase.pcm import Frames
     from tests.browser.shown import Shown
+
+    Times = NDArray[np.float64]
 
 PACKED = """
 const packed = (samples) => {
@@ -59,7 +63,8 @@ async ([selector, rate, channels]) => {{
 TAP_PROGRAM = """
 registerProcessor("tap", class extends AudioWorkletProcessor {
   process([[...channels]]) {
-    if (channels.length) this.port.postMessage(channels.map((each) => each.slice()));
+    const copies = channels.map((each) => each.slice());
+    if (channels.length) this.port.postMessage({ channels: copies, at: Date.now() });
     return true;
   }
 });
@@ -71,26 +76,31 @@ _TAP_ALL = f"""
 (() => {{
   {PACKED}
   window.heard = [];
-  const connect = AudioNode.prototype.connect;
-  const mixes = new WeakMap();
-  const mixed = (context) => {{
-    const mix = new GainNode(context);
-    mixes.set(context, mix);
-    context.audioWorklet.addModule("{TAP_PATH}").then(() => {{
-      const tap = new AudioWorkletNode(context, "tap", {{ outputChannelCount: [1] }});
-      tap.port.onmessage = ({{ data }}) => {{
-        const count = data[0].length;
-        const buffer = {{ numberOfChannels: data.length, getChannelData: (channel) => data[channel] }};
-        window.heard.push({{ sound: interleaved(buffer, 0, count), at: Date.now() }});
+  const {{ connect }} = AudioNode.prototype, {{ resume }} = AudioContext.prototype;
+  const taps = new WeakMap();
+  const tapped = (context) => {{
+    if (!taps.has(context)) taps.set(context, tap(context, new GainNode(context)));
+    return taps.get(context);
+  }};
+  const tap = (context, mix) => ({{
+    mix,
+    ready: context.audioWorklet.addModule("{TAP_PATH}").then(() => {{
+      const node = new AudioWorkletNode(context, "tap", {{ outputChannelCount: [1] }});
+      node.port.onmessage = ({{ data: {{ channels, at }} }}) => {{
+        const getChannelData = (channel) => channels[channel];
+        const buffer = {{ numberOfChannels: channels.length, getChannelData }};
+        window.heard.push({{ sound: interleaved(buffer, 0, channels[0].length), at }});
       }};
-      connect.call(mix, tap);
-      connect.call(tap, context.destination);
-    }});
-    return mix;
+      connect.call(mix, node);
+      connect.call(node, context.destination);
+    }}),
+  }});
+  AudioContext.prototype.resume = async function () {{
+    await tapped(this).ready;  // so that nothing is played before it is listened to
+    return resume.call(this);
   }};
   AudioNode.prototype.connect = function (target, ...rest) {{
-    if (target instanceof AudioDestinationNode)
-      connect.call(this, mixes.get(this.context) ?? mixed(this.context));
+    if (target instanceof AudioDestinationNode) connect.call(this, tapped(this.context).mix);
     return connect.call(this, target, ...rest);
   }};
 }})()
@@ -106,7 +116,7 @@ _HEARD = f"""
     samples.set(sound, place);
     place += sound.length;
   }}
-  return [packed(samples), parts.at(-1)?.at ?? 0];
+  return [packed(samples), parts.map(({{ sound }}) => sound.length), parts.map(({{ at }}) => at)];
 }}
 """
 
@@ -131,10 +141,14 @@ def tap_all(shown: Shown) -> None:
     shown.page.add_init_script(_TAP_ALL)
 
 
-def heard(shown: Shown, channels: int = 1) -> tuple[Frames, float]:
-    """Returns what was played since ``tap``, as int16, and when the last of it was, in seconds since 1970."""
-    text, ended_ms = shown.ask(_HEARD)
-    return _frames(text, channels), ended_ms / 1000
+def heard(shown: Shown, channels: int = 1) -> tuple[Frames, Times]:
+    """Returns what was played since ``tap``, as int16, and when each frame was, in seconds since 1970.
+
+    The times are those of the blocks in which a browser plays, of 3 to 500 ms.
+    """
+    text, lengths, at_ms = shown.ask(_HEARD)
+    counts = np.array(lengths, int) // channels
+    return _frames(text, channels), np.repeat(np.array(at_ms, float) / 1000, counts)
 
 
 def _frames(text: str, channels: int) -> Frames:

@@ -36,11 +36,13 @@ export class Listening {
     if (this.source !== null) return this.stop();
     this.source = source;
     this.stopping = new AbortController();
+    const { signal } = this.stopping;
     this.show();
     try {
-      await this.goOn(source, this.stopping.signal);
+      await this.goOn(source, signal);
     } catch (error) {
-      if (!this.stopping.signal.aborted) this.stop();
+      if (signal.aborted) return;
+      this.stop();
       complain(error);
     }
   }
@@ -62,6 +64,7 @@ export class Listening {
     let before = "";
     for (let tries = 0; tries < TRIES && !signal.aborted; tries += 1) {
       const open = await this.open(source);
+      if (signal.aborted) return;
       if (open !== null && open.id !== before) {
         tries = 0;
         before = open.id;
@@ -79,19 +82,29 @@ export class Listening {
    * @param {AbortSignal} signal
    */
   async play(open, signal) {
+    const queue = await this.queueFor(open.sample_rate);
     const { body } = await ask(`recordings/${open.id}/audio`, { parameters: { follow: 1 }, signal });
     if (body === null) return;
-    if (this.queue?.context.sampleRate !== open.sample_rate) {
-      this.queue?.stop();
-      this.queue = new Queue(open.sample_rate);
-      await this.queue.context.resume();
-    }
+    queue.begin();
     for await (const part of parts(body)) {
       if (signal.aborted) return;
-      await this.queue.add(part);
+      await queue.add(part);
       if (this.button.dataset.heard !== "true") say("You hear what is being recorded now.");
       this.button.dataset.heard = "true";
     }
+  }
+
+  /**
+   * Returns what plays, running: until a loudspeaker is ready some time may pass, in which sound would grow old.
+   * @param {number} sampleRate
+   */
+  async queueFor(sampleRate) {
+    if (this.queue?.context.sampleRate !== sampleRate) {
+      this.queue?.stop();
+      this.queue = new Queue(sampleRate);
+    }
+    await this.queue.context.resume();
+    return this.queue;
   }
 
   show() {
