@@ -1,6 +1,6 @@
-"""A million recordings and one of a day, as the page asks for them: what each of its requests takes.
+"""A million recordings and one of a day: what each request of the page takes, and until Chromium shows it.
 
-    python benchmarks/page.py [--recordings N] [--asked N]
+    python benchmarks/page.py [--recordings N] [--asked N] [--loads N]
 
 Twenty sources record ten minutes and pause for half a minute, for a year. The rows are copied within the
 database from those of one real recording; only the newest of each source have chunks and audio. The recording
@@ -25,6 +25,7 @@ from fastapi.testclient import TestClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.chromium import measure_chromium
 from phonobase import Archive
 from phonobase.store import schema
 from phonobase.store.columns import to_us
@@ -34,7 +35,7 @@ from phonobase.web import Limits, create_app
 from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from phonobase.store.recording import Recording
 
@@ -45,10 +46,12 @@ DAY_RATE, DAY_S = 44_100, 24 * 60 * 60
 DAY_SOURCE = "reef"
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 
+DATABASES = ("sqlite", "postgresql")
 ASKED, WARM = 100, 5
+LOADS = 20
 COLUMNS = 1000
 OPENED_AT_MOST_MS = 1000.0
-"""What the requests of a view may take together."""
+"""What the requests of a view may take together, and the view in a browser, with all it has to do."""
 
 _PACKET = 4096
 _AT_ONCE = 10_000
@@ -272,10 +275,16 @@ def _timed(client: TestClient, path: str, headers: dict[str, str]) -> float:
     return took
 
 
-def measure_page(postgres: PostgresServer, recordings: int = RECORDINGS, asked: int = ASKED) -> int:
-    """Fill and ask both databases, one after the other; return how many views take too long."""
+def measure_page(
+    postgres: PostgresServer,
+    recordings: int = RECORDINGS,
+    asked: int = ASKED,
+    loads: int = LOADS,
+    databases: Sequence[str] = DATABASES,
+) -> int:
+    """Fill and ask databases, one after the other; return how many views take too long."""
     missed = 0
-    for database in ("sqlite", "postgresql"):
+    for database in databases:
         with tempfile.TemporaryDirectory(prefix="phonobase-page-") as folder:
             url = f"sqlite:///{folder}/page.db"
             if database == "postgresql":
@@ -292,6 +301,7 @@ def measure_page(postgres: PostgresServer, recordings: int = RECORDINGS, asked: 
             )
             with Archive(url) as archive:
                 missed += measure(archive, filled, asked)
+                missed += measure_chromium(archive, filled.day.id, loads, OPENED_AT_MOST_MS)
         if database == "postgresql":
             postgres.drop_database("page")
     return missed
@@ -301,7 +311,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=int, default=RECORDINGS, help="how many recordings")
     parser.add_argument("--asked", type=int, default=ASKED, help="how often everything is asked for")
+    parser.add_argument("--loads", type=int, default=LOADS, help="how often Chromium loads the page")
+    parser.add_argument("--database", choices=DATABASES, help="this one alone")
     options = parser.parse_args()
     with PostgresServer() as server:
-        if failed := measure_page(server, options.recordings, options.asked):
+        if failed := measure_page(
+            server,
+            options.recordings,
+            options.asked,
+            options.loads,
+            [options.database] if options.database else DATABASES,
+        ):
             sys.exit(f"{failed} views take too long; on a machine that does other work too, measure again")
