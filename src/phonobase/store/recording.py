@@ -230,8 +230,8 @@ def words(name: Word, text: str | None) -> str | None:
     text = storable(name, text)
     if text is not None and len(text) > _CHARACTERS[name]:
         raise InvalidDetails(
-            f"the {name} has {len(text)} characters, and is kept with at most {_CHARACTERS[name]} characters; "
-            "shorten it"
+            f"the {name} has {len(text)} characters, and is kept with "
+            f"at most {_CHARACTERS[name]} characters; shorten it"
         )
     return text
 
