@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import tempfile
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.message import Message
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -18,12 +23,11 @@ from phonobase.store import delivery
 from phonobase.web import Limits, Scope, Visitor, create_app, cuts, site
 from tests.cli.program import Program
 from tests.store.judge import ffmpeg_pcm, flac_pcm, flac_test, random_pcm, wait_until
-from tests.web.asking import ask_and_leave
+from tests.web.asking import ask_and_leave, asking
 from tests.web.serving import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from fastapi import Request
 
@@ -258,4 +262,64 @@ def test_only_so_many_at_once(
         may_go_on.set()
         assert first.result(30).status_code == 200
         assert client.get("/api/cut", params=_stretch(0, 4)).content == first.result().content
+    assert not [*temporary.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        ({"cut_files": 2}, 429),
+        ({"cut_bytes": 30_000_000}, 429),
+        ({"cut_files_of_all": 2}, 503),
+        ({"cut_bytes_of_all": 30_000_000}, 503),
+    ],
+    ids=str,
+)
+def test_files_that_nobody_takes_are_few(
+    archive: Archive, temporary: Path, limits: dict[str, int], status: int
+) -> None:
+    """Who reads slowly gets no more of them, until the others are sent or their readers have gone."""
+    archive.add(random_pcm(1_200 * RATE, 1, "int16"), RATE, source="desk", started_at=START)
+    stretch = _stretch(0, 1_200, format="wav")
+    query = "&".join(f"{name}={value}" for name, value in stretch.items()).replace("+", "%2B")
+    with served(create_app(archive, limits=Limits(**limits))) as address:
+        url = f"{address}/api/cut?{query}"
+        with asking(url) as first:
+            assert first.status == 200
+            with asking(url) as second:
+                assert second.status == 200
+                wait_until(lambda: len(_unnamed(temporary)) == 2)
+                refused = httpx.get(f"{address}/api/cut", params=stretch)
+                assert (refused.status_code, refused.headers["retry-after"]) == (status, "30")
+                assert len(_unnamed(temporary)) == 2
+                assert len(second.read()) > 1_200 * SECOND
+            wait_until(lambda: len(_unnamed(temporary)) == 1)
+            assert httpx.get(f"{address}/api/cut", params=stretch).status_code == 200
+        wait_until(lambda: not _unnamed(temporary))
+        for _ in range(3):
+            assert httpx.get(f"{address}/api/cut", params=stretch).status_code == 200
+
+
+def _unnamed(folder: Path) -> list[str]:
+    """Return the files of a folder that this process has open although they are gone."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return [name for name in found if name.startswith(str(folder))]
+
+
+def test_a_full_disk_says_what_helps(
+    desk: Archive, client: TestClient, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no room for the file, a shorter one may fit."""
+    assert desk.sources() == ["desk"]
+
+    def deliver(*_given: object, **_more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cuts, "deliver", deliver)
+    answer = client.get("/api/cut", params=_stretch(0, 4))
+    assert (answer.status_code, answer.headers["content-type"]) == (507, "application/problem+json")
+    assert "cut a shorter stretch" in answer.json()["detail"]
     assert not [*temporary.iterdir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import tempfile
 import threading
@@ -20,6 +21,7 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from phonobase.audio.kinds import Kind
 from phonobase.errors import InvalidDetails, RecordingNotFound, StorageFull
@@ -42,6 +44,7 @@ _MEDIA_TYPES = {
     ".opus": "audio/ogg",
     ".zip": _ZIP,
 }
+_log = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -106,17 +109,22 @@ async def get_cut(
     visit.detail = f"{since.isoformat()} to {until.isoformat()}"
     wishes = _Wishes(kind, frozenset(labels or ()), manifest)
     cut = await run_in_threadpool(_cut, visit, source, since, until, gaps)
-    async with visit.site.cutting.turn():
-        made = await _unless_left(request, partial(_make, visit.archive, cut, wishes))
+    room = visit.site.room
+    held = room.take(visit.visitor.name)
+    with room.back_if_it_fails(held):
+        async with visit.site.cutting.turn():
+            made = await _unless_left(request, partial(_make, visit.archive, cut, wishes))
     if made is None:
+        room.give_back(held)
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "nobody waits for it any more")
+    held.size = os.fstat(made.file.fileno()).st_size
     headers = {
         "Cache-Control": "private, no-store",
         "Content-Disposition": disposition(made.name, download=True),
-        "Content-Length": str(os.fstat(made.file.fileno()).st_size),
+        "Content-Length": str(held.size),
         "X-Content-Type-Options": "nosniff",
     }
-    rest = _pieces(made.file)
+    rest = _pieces(made.file, partial(room.give_back, held))
     return Stream(in_threads(next(rest), rest), headers, _MEDIA_TYPES[Path(made.name).suffix])
 
 
@@ -164,7 +172,7 @@ def _make(archive: Archive, cut: Cut, wishes: _Wishes, left: threading.Event) ->
 
     Raises:
         _Left: Nobody waits for it any more.
-        StorageFull: There is no room for them.
+        HTTPException: 507: there is no room for them.
         PhonobaseError: They cannot be made.
     """
     try:
@@ -179,8 +187,16 @@ def _make(archive: Archive, cut: Cut, wishes: _Wishes, left: threading.Event) ->
             return _Made(moment_name(cut.source, cut.since, ".zip"), folder.zipped(paths))
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageFull("the disk for temporary files is full; cut it in parts") from error
+            raise _no_room() from error
         raise
+    except StorageFull as error:
+        raise _no_room() from error
+
+
+def _no_room() -> HTTPException:
+    said = "the disk for temporary files is full; cut a shorter stretch"
+    _log.error(said)
+    return HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, said)
 
 
 class _Folder:
@@ -236,8 +252,11 @@ class _Folder:
             raise _Left
 
 
-def _pieces(file: BinaryIO) -> Generator[bytes]:
-    """Yield what is in a file, and close it."""
-    with file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
+def _pieces(file: BinaryIO, closed: Callable[[], None]) -> Generator[bytes]:
+    """Yield what is in a file, close it, and say that it is."""
+    try:
+        with file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+    finally:
+        closed()

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from phonobase.store.archive import Archive
 from phonobase.web.listening import Listening
 from phonobase.web.news import News
+from phonobase.web.room import Most, Room
 from phonobase.web.turns import Turns
 from phonobase.web.visitor import Authenticate, nobody_else
 
@@ -28,6 +29,10 @@ class Limits:
         uploads_at_once: How many files may come and be stored at the same time.
         cut_seconds: Longest stretch of time that is cut in one request.
         cuts_at_once: How many cuts are made at the same time.
+        cut_files: How many files of cuts are being sent to one visitor at the same time.
+        cut_bytes: How long they are all together before no other is made.
+        cut_files_of_all: The same, to all visitors.
+        cut_bytes_of_all: The same, to all visitors.
         body_bytes: Longest body of a request that brings no sound.
         stalled_seconds: How long the rest of a request, or room for more of an answer, is waited for.
         requests_per_minute: How often somebody may ask.
@@ -45,6 +50,10 @@ class Limits:
     uploads_at_once: int = 4
     cut_seconds: int = 86_400
     cuts_at_once: int = 2
+    cut_files: int = 8
+    cut_bytes: int = 4 * 1024**3
+    cut_files_of_all: int = 32
+    cut_bytes_of_all: int = 16 * 1024**3
     body_bytes: int = 1024**2
     stalled_seconds: int = 120
     requests_per_minute: int = 30_000
@@ -66,6 +75,7 @@ class Site:
         news: Who is told what is being heard.
         painting: Whose turn it is to have a spectrogram made.
         cutting: Whose turn it is to have a cut made.
+        room: For cuts on their way.
     """
 
     archive: Archive
@@ -75,6 +85,7 @@ class Site:
     news: News = field(init=False)
     painting: Turns = field(init=False)
     cutting: Turns = field(init=False)
+    room: Room = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listening", Listening(self.archive))
@@ -82,6 +93,9 @@ class Site:
         # One: whoever records on this machine needs its processors more.
         object.__setattr__(self, "painting", Turns(1, _PATIENCE_S))
         object.__setattr__(self, "cutting", Turns(self.limits.cuts_at_once, _PATIENCE_S))
+        each = Most(self.limits.cut_files, self.limits.cut_bytes)
+        room = Room(each, Most(self.limits.cut_files_of_all, self.limits.cut_bytes_of_all))
+        object.__setattr__(self, "room", room)
 
 
 def site_of(request: Request) -> Site:
