@@ -82,6 +82,18 @@ def test_what_is_not_drawn(archive: Archive, client: TestClient, picture: str) -
 
 
 @pytest.mark.parametrize("picture", ["peaks", "spectrogram"])
+def test_a_picture_that_was_drawn_otherwise_is_not_kept(
+    archive: Archive, client: TestClient, monkeypatch: pytest.MonkeyPatch, picture: str
+) -> None:
+    """A release that draws the same sound in another way is asked for it again."""
+    recording = archive.add(noise(RATE).tobytes(), RATE, source="desk-3")
+    url = f"/api/recordings/{recording.id}/{picture}"
+    tag = client.get(url).headers["etag"]
+    monkeypatch.setattr(pictures, "_DRAWING", 2)
+    assert client.get(url, headers={"If-None-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("picture", ["peaks", "spectrogram"])
 def test_a_picture_is_kept_until_there_is_more(archive: Archive, client: TestClient, picture: str) -> None:
     """A browser that has a picture gets no second one, until the recording goes on."""
     with archive.writer(RATE, source="desk-3", encoding="pcm") as writer:

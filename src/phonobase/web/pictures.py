@@ -25,6 +25,9 @@ from phonobase.web.visit import Reading
 
 router = APIRouter(prefix="/recordings", tags=["pictures"])
 
+_DRAWING = 1
+"""Which way a recording is drawn here; one more with every change of it."""
+
 _COMPRESSION = 4
 """Of PNG: above it takes longer, and saves little."""
 
@@ -138,7 +141,7 @@ def _headers(recording: Recording) -> dict[str, str]:
 
 def _validators(recording: Recording) -> Validators:
     # The last link of the chain depends on every byte of sound, and moves on with each chunk.
-    return Validators(f'"{recording.chain_head.hex()}"', None)
+    return Validators(f'"{_DRAWING}-{recording.chain_head.hex()}"', None)
 
 
 def _is_known(request: Request, recording: Recording) -> bool:
