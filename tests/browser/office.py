@@ -99,7 +99,7 @@ def _meeting(archive: Archive) -> Meeting:
 def add_day(archive: Archive) -> UUID:
     """Adds a recording of 24 hours, louder and softer every ten minutes; returns its id."""
     began = at("00:00", yesterday() - timedelta(days=1))
-    with archive.writer(LONG_RATE, source="studio", started_at=began, chunk_seconds=10) as writer:
+    with archive.writer(LONG_RATE, source="studio", started_at=began, chunk_seconds=60) as writer:
         for part in range(LONG_SECONDS * LONG_RATE // _LEVEL_FRAMES):
             writer.write(_steady(part))
     return writer.id

@@ -80,9 +80,11 @@ def test_gaps_are_seen_and_said_with_their_cause(desktop: Shown) -> None:
         expect(desktop["#timeline-table"]).to_contain_text(cause)
     slider = desktop["#timeline"]
     slider.press("Home")
-    said = set()
+    unsaid = {"paused", "device gone", "heard"}
     for _ in range(200):
         text = (slider.get_attribute("aria-valuetext") or "").lower()
-        said |= {cause for cause in ("paused", "device gone", "heard") if cause in text}
-        slider.press("ArrowRight")
-    assert said == {"paused", "device gone", "heard"}
+        unsaid -= {cause for cause in unsaid if cause in text}
+        if not unsaid:
+            break
+        desktop.page.keyboard.press("ArrowRight")
+    assert not unsaid
