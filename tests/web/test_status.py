@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from phonobase import Archive
 from phonobase.web import Scope, create_app
 from tests.store.judge import flac_pcm
+from tests.web.guests import door, guest
 from tests.web.open_recording import leave_open
 from tests.web.visitors import asking
 
@@ -112,6 +113,11 @@ def test_metrics(archive: Archive, client: TestClient, tmp_path: Path) -> None:
 
 
 def test_metrics_are_for_who_looks_after_the_service(archive: Archive) -> None:
-    """Who may read and write has no metrics: they tell of all sources."""
+    """Who may read and write has no metrics, nor who may know of some sources only: they tell of all."""
     for scope, status in ((Scope.READ, 403), (Scope.WRITE, 403), (Scope.ADMIN, 200)):
-        assert asking(archive, "desk-3", scope=scope).get("/api/metrics").status_code == status
+        with door(archive) as client:
+            shows = guest(archive, scope).shows
+            assert client.get("/api/metrics", headers=shows).status_code == status
+        limited = asking(archive, "desk-3", scope=scope).get("/api/metrics")
+        assert limited.status_code == 403
+        assert "phonobase_" not in limited.text

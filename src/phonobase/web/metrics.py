@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phonobase.store.archive import Archive
 from phonobase.store.current import list_current
-from phonobase.web.problems import answers
+from phonobase.web.problems import Refused, answers
 from phonobase.web.visit import Administering
 
 router = APIRouter(tags=["service"])
@@ -106,8 +106,13 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/metrics", response_class=Response, responses=_TEXT | answers())
-def get_metrics(request: Request, visit: Administering) -> Response:  # noqa: ARG001 - who asks
-    """Count what this process answered: requests, seconds to the first byte, bytes, and open recordings."""
+def get_metrics(request: Request, visit: Administering) -> Response:
+    """Count what this process answered: requests, seconds to the first byte, bytes, and open recordings.
+
+    They are of all sources, so nobody is given them who may know of some only.
+    """
+    if visit.visitor.sources is not None:
+        raise Refused(f"metrics are of all sources, and {visit.visitor.name} may not know of all")
     app: FastAPI = request.app
     metrics: Metrics = app.state.metrics
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
