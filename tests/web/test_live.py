@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ class Told:
                 wait_until(lambda: bool(self.comments))
                 yield self
             finally:
-                answer.extensions["network_stream"].get_extra_info("socket").shutdown(2)
+                with contextlib.suppress(OSError):  # the other end may have closed it
+                    answer.extensions["network_stream"].get_extra_info("socket").shutdown(2)
                 thread.join()
 
     def _read(self, answer: httpx.Response) -> None:
@@ -168,9 +170,8 @@ def test_a_beat_where_nothing_comes(address: str, monkeypatch: pytest.MonkeyPatc
     assert not told.events
 
 
-def test_who_may_no_longer(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who would not be let in any more, or with other rights, is not told any more either."""
-    monkeypatch.setattr(live, "_BEAT_S", 0.05)
+def test_who_may_no_longer(archive: Archive) -> None:
+    """Who would not be let in any more, or with other rights, is cut off, however much there is to tell."""
     visitor: Visitor | None = Visitor("guest")
 
     async def authenticate(_request: Request) -> Visitor | None:
@@ -179,9 +180,14 @@ def test_who_may_no_longer(archive: Archive, monkeypatch: pytest.MonkeyPatch) ->
     with served(create_app(archive, authenticate=authenticate)) as url:
         for other in (None, Visitor("guest", sources=frozenset())):
             visitor = Visitor("guest")
-            with Told(f"{url}/api/live").listening() as told:
+            with (
+                Told(f"{url}/api/live").listening() as told,
+                archive.writer(RATE, source="desk-3", chunk_seconds=0.1) as writer,
+            ):
                 visitor = other
-                wait_until(lambda: told.is_over)
+                while not told.is_over:
+                    writer.write(_sound(0.2, 1000))
+                    time.sleep(0.05)
 
 
 def test_two_hundred_listen(archive: Archive, address: str) -> None:
@@ -224,11 +230,36 @@ def test_the_database_goes(archive: Archive, address: str, monkeypatch: pytest.M
     """Where the archive cannot be followed the line ends, and who comes again is told again."""
     with monkeypatch.context() as patched:
         patched.setattr(news, "follow", _failing)
+        patched.setattr(news, "_AWAY_AT_MOST_S", 0.0)
         with Told(f"{address}/api/live").listening() as told:
             wait_until(lambda: told.is_over)
     with Told(f"{address}/api/live").listening() as again:
         archive.add(b"\1\0" * 800, 8000, source="desk-3")
         wait_until(lambda: bool(again.events))
+
+
+def test_the_database_goes_for_a_while(
+    archive: Archive, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who listens is told all that came meanwhile, once, on the same line."""
+    with monkeypatch.context() as patched, Told(f"{address}/api/live").listening() as told:
+        archive.add(b"\1\0" * 800, 8000, source="first")
+        wait_until(lambda: len(told.events) == 1)
+        failed = threading.Event()
+
+        def failing(*_: object, **__: object) -> None:
+            failed.set()
+            raise DatabaseUnavailable("gone")
+
+        patched.setattr(news, "_items", failing)
+        patched.setattr(news, "follow", failing)
+        archive.add(b"\1\0" * 800, 8000, source="second")
+        assert failed.wait(30)
+        archive.add(b"\1\0" * 800, 8000, source="third")
+        patched.undo()
+        wait_until(lambda: len(told.events) == 3)
+        assert not told.is_over
+    assert [said["source"] for _, said in told.events] == ["first", "second", "third"]
 
 
 def _failing(*_: object, **__: object) -> None:

@@ -8,10 +8,9 @@ from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
 
 from phonobase.store.recording import Recording, State
 from phonobase.web import news, shapes
@@ -23,7 +22,7 @@ from phonobase.web.visit import Reading, Visit
 router = APIRouter(tags=["service"])
 
 _BEAT_S = 15.0
-"""How often something is sent in any case, and it is looked whether they still may know."""
+"""How often something is sent in any case."""
 
 _RETRY_MS = 3000
 _HEADERS = {
@@ -82,7 +81,6 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 )
 def get_live(
     visit: Reading,
-    request: Request,
     source: Annotated[SourceName | None, Query(description="of this source; of all, where not given")] = None,
 ) -> Stream:
     """Tell what is being heard, as it is committed, whoever records it.
@@ -96,10 +94,10 @@ def get_live(
     """
     if source is not None:
         visit.about(source)
-    return Stream(_events(visit, request, source), _HEADERS, "text/event-stream")
+    return Stream(_events(visit, source), _HEADERS, "text/event-stream")
 
 
-async def _events(visit: Visit, request: Request, source: str | None) -> AsyncGenerator[bytes]:
+async def _events(visit: Visit, source: str | None) -> AsyncGenerator[bytes]:
     def knows(name: str) -> bool:
         return visit.visitor.may_know(name) and source in (None, name)
 
@@ -112,8 +110,6 @@ async def _events(visit: Visit, request: Request, source: str | None) -> AsyncGe
                 async with asyncio.timeout_at(beat):
                     item = await reader.next()
             except TimeoutError:
-                if not await _may_still(visit, request):
-                    return
                 yield b": nothing is wrong\n\n"
                 beat = now() + _BEAT_S
                 continue
@@ -165,11 +161,3 @@ def _moment(recording: Recording, frame: int) -> datetime:
 
 def _level(level: float) -> float | None:
     return None if math.isinf(level) else round(level, 2)
-
-
-async def _may_still(visit: Visit, request: Request) -> bool:
-    """Return whether who reads would be let in again, with what they showed."""
-    try:
-        return await visit.site.authenticate(request) == visit.visitor
-    except HTTPException:
-        return False
