@@ -63,7 +63,12 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=True, comment="the source it concerned, if one"),
         sa.Column("recording_id", sa.Uuid(), nullable=True, comment="the recording it concerned, if one"),
         sa.Column("detail", sa.Text(), nullable=True, comment="more: a range of bytes, what was changed"),
-        sa.Column("status", sa.Integer(), nullable=False, comment="HTTP status it was answered with"),
+        sa.Column(
+            "status",
+            sa.Integer(),
+            nullable=False,
+            comment="HTTP status it was answered with; 102 for a change before it is made",
+        ),
         sa.CheckConstraint("length(action) BETWEEN 1 AND 100", name=op.f("ck_phono_event_action_length")),
         sa.CheckConstraint("status BETWEEN 100 AND 599", name=op.f("ck_phono_event_status_range")),
         sa.PrimaryKeyConstraint("id", name="pk_phono_event"),

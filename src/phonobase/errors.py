@@ -20,6 +20,7 @@ The tree, in the manner of the Python database API::
     ├── CannotServe                the archive cannot be served over HTTP as it was asked for
     └── StoreError                 the database does not do what it should
         ├── DatabaseUnavailable    it cannot be reached or refuses to work
+        │   └── NotPermitted       who is connected may not do this
         ├── StorageFull            its disk is full
         ├── SchemaError            its tables are missing, older or newer than this program
         ├── RecordingNotFound      no recording has that id (a LookupError)
@@ -106,6 +107,10 @@ class StoreError(PhonobaseError):
 
 class DatabaseUnavailable(StoreError):
     """The database cannot be reached, or refuses to work."""
+
+
+class NotPermitted(DatabaseUnavailable):
+    """The user of the database that is connected may not do this."""
 
 
 class StorageFull(StoreError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 
 from phonobase import Archive
@@ -18,6 +19,7 @@ from phonobase.store.models import Base
 from phonobase.store.push import push
 from phonobase.store.sessions import begin_session, end_session, session_shown
 from phonobase.store.tokens import Scope, create_token, token_shown
+from phonobase.web import create_app
 from tests.store.judge import Program, frames_of, random_pcm, wait_until
 
 if TYPE_CHECKING:
@@ -309,6 +311,40 @@ def test_a_server_serves(users: dict[str, str], migrated_postgres_url: str) -> N
     owner = Program(migrated_postgres_url)
     assert owner.lines("SELECT who, action, status FROM phono_event") == ["Anna|get_audio|206"]
     assert owner.lines("SELECT title, state FROM phono_recording") == ["Call|complete"]
+
+
+def test_a_server_bears_what_a_killed_one_left(
+    users: dict[str, str], migrated_postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may take no half upload back: it says once who does, and takes new ones."""
+    with Archive(migrated_postgres_url) as archive:
+        gone = {"whole_or_nothing": True, "host": "elsewhere"}
+        left = archive.writer(8000, source="desk", chunk_seconds=0.5, capture=gone)
+        left.write(frames_of(random_pcm(40_000, 1, "int16"), 1, "int16"))
+        wait_until(lambda: left.frames_committed > 10_000)
+        left.abandon()
+    owner = Program(migrated_postgres_url)
+    owner.run_script(
+        "UPDATE phono_recording SET committed_at = now() - interval '1 hour',"
+        ' capture = capture || \'{"host": "elsewhere"}\''
+    )
+    with Archive(users["server"]) as served, TestClient(create_app(served)) as client:
+        for source in ("door", "hall"):
+            answer = client.post(
+                f"/api/recordings/pcm?source={source}&samplerate=8000",
+                content=bytes(1600),
+                headers={"Content-Type": "application/octet-stream"},
+            )
+            assert answer.status_code == 201, answer.text
+    assert caplog.text.count("phonobase recover") == 1
+    assert owner.lines("SELECT source, state FROM phono_recording ORDER BY source") == [
+        "desk|recording",
+        "door|complete",
+        "hall|complete",
+    ]
+    with Archive(migrated_postgres_url) as archive:
+        archive.recover()
+    assert owner.value("SELECT count(*) FROM phono_recording") == "2"
 
 
 @pytest.mark.parametrize(

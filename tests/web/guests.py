@@ -92,4 +92,4 @@ def told(answer: Answer) -> tuple[int, bytes, dict[str, str]]:
 
 def logged(program: Program, what: str = "who, action, status") -> list[str]:
     """Returns the log of access as the database's own program has it, the oldest first."""
-    return program.lines(f"SELECT {what} FROM phono_event ORDER BY at, id")
+    return program.lines(f"SELECT {what} FROM phono_event ORDER BY at, status, id")

@@ -39,18 +39,20 @@ def test_who_was_given_what_is_in_the_log(archive: Archive, raw: Raw, program: P
         client.head(f"{path}/audio")
         client.patch(path, json={"title": "x"}, headers=somebody.shows)
         client.get("/api/recordings?source=nowhere", headers=somebody.shows)
-    found = raw.rows(f"SELECT {FULL} FROM phono_event ORDER BY at, id")
+    found = raw.rows(f"SELECT {FULL} FROM phono_event ORDER BY at, status, id")
     assert [(row[1], row[2], bool(row[3]), row[5]) for row in found] == [
+        ("begin_session", None, False, 102),
         ("begin_session", None, False, 204),
         ("get_audio", "desk", True, 206),
         ("get_audio", "desk", True, 200),
         ("get_audio", "desk", True, 200),
+        ("edit_recording", "desk", True, 102),
         ("edit_recording", "desk", True, 200),
         ("list_recordings", "nowhere", False, 404),
     ]
     assert {row[0] for row in found} == {"Anna"}
     assert {row[6] for row in found} == {"testclient"}
-    assert found[1][4] == "bytes 0-99"
+    assert found[2][4] == "bytes 0-99"
     ids = {str(row[0]).replace("-", "") for row in raw.rows("SELECT token_id FROM phono_event")}
     assert ids == {somebody.token.id.hex}
     minute_ago = {
@@ -202,4 +204,4 @@ def test_who_is_cut_off_before_the_answer_may_have_changed_something(
     with door(archive, open_here=True) as client, pytest.raises(BaseException):  # noqa: B017, PT011
         client.patch(f"/api/recordings/{recording.id}", json={"title": "after"})
     assert archive.get(recording.id).title == "after"
-    assert logged(program) == ["local|edit_recording|499"]
+    assert logged(program) == ["local|edit_recording|102", "local|edit_recording|499"]

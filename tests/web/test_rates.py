@@ -118,3 +118,38 @@ def test_health_is_not_asked_for_all_the_time(archive: Archive) -> None:
     with door(archive, limits=Limits(requests_per_minute=3)) as client:
         statuses = [client.get("/api/health").status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
+
+
+_FOREIGN = [
+    ("POST", "/api/recordings", {"Cookie": "a=b", "Origin": "http://evil.example"}, False, 403),
+    ("DELETE", "/api/session", {"Sec-Fetch-Site": "cross-site"}, False, 403),
+    ("DELETE", "/api/session", {"Cookie": "phonobase_session=x"}, False, 204),
+    ("GET", "/api/sources", {"X-Forwarded-For": "192.0.2.1"}, True, 403),
+    ("GET", "/api/sources", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, True, 403),
+    ("GET", "/api/sources", {"Host": "evil.example"}, True, 403),
+]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "open_here", "status"),
+    _FOREIGN,
+    ids=["posted", "signed out", "junk", "forwarded", "page", "host"],
+)
+def test_who_is_refused_fills_no_log(
+    archive: Archive,
+    program: Program,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    *,
+    open_here: bool,
+) -> None:
+    """What is refused whoever asks it is counted by address, and beyond the rate logged once."""
+    if path == "/api/session" and "Cookie" in headers:
+        headers = headers | {"Origin": "http://localhost:8123"}
+    with door(archive, open_here=open_here, limits=Limits(refused_per_minute=4)) as client:
+        statuses = [client.request(method, path, headers=headers).status_code for _ in range(8)]
+    assert statuses == [status] * 4 + [429] * 4
+    assert logged(program, "status") == [str(status)] * 4 + ["429"]

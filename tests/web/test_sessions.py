@@ -29,7 +29,7 @@ def test_a_session_is_as_good_as_its_token(archive: Archive, program: Program) -
         signed_in(client, guest(archive, "read", "desk"))
         me = client.get("/api/me")
     assert me.json() == {"name": "Anna", "scope": "read", "sources": ["desk"], "session": True}
-    assert logged(program) == ["Anna|begin_session|204", "Anna|get_me|200"]
+    assert logged(program) == ["Anna|begin_session|102", "Anna|begin_session|204", "Anna|get_me|200"]
 
 
 @on_sqlite
@@ -84,7 +84,7 @@ def test_signing_out_forgets_the_session(archive: Archive, program: Program) -> 
         assert NAME not in client.cookies
         assert program.value("SELECT count(*) FROM phono_session") == "0"
         assert client.get("/api/me", headers={"Cookie": f"{NAME}={kept}"}).status_code == 401
-    assert logged(program)[1:] == ["Anna|end_session|204", "|get_me|401"]
+    assert logged(program)[2:] == ["Anna|end_session|102", "Anna|end_session|204", "|get_me|401"]
 
 
 def test_without_a_session_there_is_nothing_to_end(archive: Archive, program: Program) -> None:
@@ -176,7 +176,7 @@ def test_a_page_of_another_site_changes_nothing(
         assert [answer.status_code for answer in answers] == [403] * 5
         assert client.get("/api/me").status_code == 200
     assert program.lines("SELECT title FROM phono_recording") == ["before"]
-    assert logged(program, "action, detail")[1:-1] == [
+    assert logged(program, "action, detail")[2:-1] == [
         "edit_recording|cross-site",
         "add_pcm|cross-site",
         "add_recording|cross-site",

@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from phonobase.errors import DatabaseUnavailable, StorageFull
+from phonobase.errors import DatabaseUnavailable, NotPermitted, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,7 +266,7 @@ def _in_plain_words(error: exc.DBAPIError, url: str) -> DatabaseUnavailable | St
     if isinstance(cause, psycopg.errors.DiskFull):
         return _full(url)
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-        return DatabaseUnavailable(f"{url}: {reason}; grant it to this user, or connect as another")
+        return NotPermitted(f"{url}: {reason}; grant it to this user, or connect as another")
     if "does not exist" in reason and "database" in reason:
         return DatabaseUnavailable(f"{url}: {reason}; make it with createdb, or name another")
     return DatabaseUnavailable(

@@ -37,7 +37,7 @@ class Event:
         source: The source it concerned, if one.
         recording_id: The recording it concerned, if one.
         detail: More: a range of bytes, why it was refused.
-        status: HTTP status it was answered with.
+        status: HTTP status it was answered with; 102 for a change before it is made.
     """
 
     id: UUID
@@ -97,7 +97,7 @@ def find_events(
     recording_id: UUID | None = None,
     limit: int | None = None,
 ) -> list[Event]:
-    """Return the events that meet all conditions, the newest first.
+    """Return the events that meet all conditions, the newest first; of a change what became of it before it.
 
     Args:
         database: The archive whose log it is.
@@ -107,7 +107,11 @@ def find_events(
         recording_id: Only what concerned this recording.
         limit: At most so many.
     """
-    statement = sa.select(*_EVENT.columns).order_by(EventRow.at.desc(), EventRow.id.desc()).limit(limit)
+    statement = (
+        sa.select(*_EVENT.columns)
+        .order_by(EventRow.at.desc(), EventRow.status.desc(), EventRow.id.desc())
+        .limit(limit)
+    )
     if since is not None:
         statement = statement.where(EventRow.at >= with_zone(since))
     if until is not None:

@@ -406,4 +406,6 @@ class EventRow(Base):
     source: Mapped[str | None] = mapped_column(Text, comment="the source it concerned, if one")
     recording_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the recording it concerned, if one")
     detail: Mapped[str | None] = mapped_column(Text, comment="more: a range of bytes, what was changed")
-    status: Mapped[int] = mapped_column(Integer, comment="HTTP status it was answered with")
+    status: Mapped[int] = mapped_column(
+        Integer, comment="HTTP status it was answered with; 102 for a change before it is made"
+    )

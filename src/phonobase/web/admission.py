@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from typing import NoReturn, Self
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from phonobase.web.problems import Refused, Unauthenticated
@@ -100,10 +102,16 @@ class Admission:
             self._rates.count(network(self.address), heavy=False)
 
     async def still_in(self) -> bool:
-        """Return whether who was let in would be let in now, as the same."""
+        """Return whether who was let in would be let in now, as the same.
+
+        Raises:
+            Exception: Nobody can say: the database does not answer, or a host's own authentication fails.
+        """
         try:
             return await self._site.authenticate(self._request) == self.visitor
-        except Exception:  # noqa: BLE001 - whatever a host's own authentication may raise
+        except HTTPException as error:
+            if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
             return False
 
     def refuse_foreign(self) -> None:
@@ -116,8 +124,22 @@ class Admission:
         if self._request.method in SAFE or is_bearer(headers.get("authorization", "")):
             return
         if not _from_here(headers):
-            self.reason = "cross-site"
-            raise Refused("changes are taken only from pages of this site, or with a token")
+            self.refuse("cross-site", "changes are taken only from pages of this site, or with a token")
+
+    def refuse(self, reason: str, detail: str) -> NoReturn:
+        """Refuse what nobody may ask for in such a way, whoever it is.
+
+        Args:
+            reason: For the log.
+            detail: For the answer.
+
+        Raises:
+            Refused: Always, or
+            TooMuch: where that happened too often.
+        """
+        self.reason = reason
+        self.count_refused()
+        raise Refused(detail)
 
     def refuse_unknown(self) -> NoReturn:
         """Refuse somebody of whom nobody knows that they may ask.
@@ -127,9 +149,17 @@ class Admission:
             TooMuch: where that happened too often.
         """
         self.reason = self.reason or "no token"
+        self.count_refused()
+        raise Unauthenticated
+
+    def count_refused(self) -> None:
+        """Count what is refused, so that nobody fills the log with it.
+
+        Raises:
+            TooMuch: Too much was, of what comes from there.
+        """
         with self._telling():
             self._rates.count_refused(self.address)
-        raise Unauthenticated
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

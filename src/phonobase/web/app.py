@@ -56,6 +56,7 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,  # it would load its program from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.site = site = Site(archive, authenticate, limits or Limits())
     app.state.metrics = Metrics(archive)

@@ -6,13 +6,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _NAME = "phonobase_session"
+_AT_MOST = 4
+"""How many of a name are looked at."""
+
 _OF_THIS_HOST = "__Host-"
 """Browsers take a cookie of such a name only by https, for all of a host, and from no other one."""
 
 
-def shown_cookie(request: Request) -> str | None:
-    """Return the session that a request shows; None where it shows none."""
-    return request.cookies.get(_name(request))
+def shown_cookies(request: Request) -> list[str]:
+    """Return the sessions that a request shows, the likeliest first.
+
+    Another application of the same host may have left one of the same name. Browsers send those of longer
+    paths, that is, of what is not all of this application, first.
+    """
+    name = _name(request)
+    pairs = (part.partition("=") for line in request.headers.getlist("cookie") for part in line.split(";"))
+    return [word.strip() for key, _, word in pairs if key.strip() == name][: -_AT_MOST - 1 : -1]
 
 
 def set_cookie(response: Response, request: Request, word: str, lasts_s: int) -> None:

@@ -1,4 +1,4 @@
-"""The log of access: no byte of an answer leaves before it is written who got it."""
+"""The log of access: nothing is changed, and no byte of an answer leaves, before it is written for whom."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import anyio
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phonobase.store.archive import Archive
 from phonobase.store.events import Event, add_events, new_event
 from phonobase.web.admission import SAFE, Admission
-from phonobase.web.paths import is_logged, is_public
 from phonobase.web.problems import problem
-from phonobase.web.visit import Visit
+from phonobase.web.routed import is_logged, is_public, operation
+
+if TYPE_CHECKING:
+    from phonobase.web.visit import Visit
+
+_BEGUN = HTTPStatus.PROCESSING
+"""Status of a change before it is made."""
 
 _CLIENT_CLOSED = 499
 """Status of a change whose answer nobody waited for, as nginx has it."""
@@ -49,11 +56,18 @@ class EventLog:
         Raises:
             PhonobaseError: It could not be written.
         """
+        await asyncio.wrap_future(self._submit(event))
+
+    def write_in_thread(self, event: Event) -> None:
+        """Write an event, where that is waited for in a thread; otherwise as write."""
+        self._submit(event).result()
+
+    def _submit(self, event: Event) -> Future[None]:
         written: Future[None] = Future()
         with self._lock:
             self._waiting.append((event, written))
         self._writer.submit(self._write_waiting)
-        await asyncio.wrap_future(written)
+        return written
 
     def _write_waiting(self) -> None:
         with self._lock:
@@ -74,6 +88,72 @@ class EventLog:
                     written.set_result(None)
 
 
+class Entry:
+    """What the log says of one request.
+
+    Args:
+        scope: The request.
+        events: The log.
+
+    Attributes:
+        has_begun: Whether a change is in the log of which it is not yet known what became of it.
+    """
+
+    def __init__(self, scope: Scope, events: EventLog) -> None:
+        self.has_begun = False
+        self._scope = scope
+        self._events = events
+        self._at = datetime.now(UTC)
+
+    def begin(self) -> None:
+        """Write that a change is about to be made, in a thread: before it is, so that none is unknown.
+
+        Raises:
+            PhonobaseError: It could not be written, and nothing is to be changed.
+        """
+        self._events.write_in_thread(self._event(_BEGUN))
+        self.has_begun = True
+
+    async def end(self, status: int) -> None:
+        """Write what was answered, if that is one for the log.
+
+        Raises:
+            PhonobaseError: It could not be written.
+        """
+        admission: Admission = self._scope["state"]["admission"]
+        # Nobody was asked who they are: there is no such route, or no session to end.
+        gives_nothing = status >= HTTPStatus.BAD_REQUEST or is_public(self._scope)
+        is_nothing = gives_nothing and not (admission.visitor or admission.claimed or admission.reason)
+        if is_logged(self._scope) and not is_nothing and not admission.is_told:
+            await self._events.write(self._event(status))
+
+    def _event(self, status: int) -> Event:
+        state = self._scope["state"]
+        admission: Admission = state["admission"]
+        visitor = admission.visitor or admission.claimed
+        visit: Visit | None = state.get("visit")
+        detail = visit.detail if visit else None
+        # Who was let in may be no longer by now; what they were given they were given.
+        is_refused = status >= HTTPStatus.BAD_REQUEST
+        return new_event(
+            self._at,
+            operation(self._scope),
+            status,
+            who=visitor.name if visitor else None,
+            token_id=visitor.token_id if visitor else None,
+            address=admission.address or None,
+            source=visit.source if visit else None,
+            recording_id=visit.recording_id if visit else None,
+            detail=(admission.reason or detail) if is_refused else (detail or admission.reason),
+        )
+
+
+def entry_of(request: Request) -> Entry:
+    """Return what the log says of a request."""
+    entry: Entry = request.state.entry
+    return entry
+
+
 class AccessLog:
     """Holds the beginning of every answer until its event is committed; where that fails, gives nothing.
 
@@ -88,10 +168,10 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or not is_logged(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        at = datetime.now(UTC)
+        scope.setdefault("state", {})["entry"] = entry = Entry(scope, self._events)
         is_written = False
 
         async def logged(message: Message) -> None:
@@ -99,10 +179,11 @@ class AccessLog:
             if message["type"] == "http.response.start" and not is_written:
                 is_written = True
                 try:
-                    await self._write(scope, at, message["status"])
+                    with anyio.CancelScope(shield=True):
+                        await entry.end(message["status"])
                 except Exception as error:
-                    _log.error("%s", error)
-                    await _UNLOGGED(scope, receive, send)
+                    _log.exception("an event could not be written")
+                    await (_UNSURE if entry.has_begun else _UNLOGGED)(scope, receive, send)
                     raise NotLogged from error
             await send(message)
 
@@ -113,33 +194,13 @@ class AccessLog:
         finally:
             if not is_written and scope["method"] not in SAFE:
                 with anyio.CancelScope(shield=True):
-                    await self._write(scope, at, _CLIENT_CLOSED)
-
-    async def _write(self, scope: Scope, at: datetime, status: int) -> None:
-        state = scope["state"]
-        admission: Admission = state["admission"]
-        visitor = admission.visitor or admission.claimed
-        # Nobody was asked who they are: there is no such route, or no session to end.
-        gives_nothing = status >= HTTPStatus.BAD_REQUEST or is_public(scope)
-        is_nothing = gives_nothing and visitor is None and admission.reason is None
-        if is_nothing or admission.is_told:
-            return
-        visit: Visit | None = state.get("visit")
-        await self._events.write(
-            new_event(
-                at,
-                scope["endpoint"].__name__,
-                status,
-                who=visitor.name if visitor else None,
-                token_id=visitor.token_id if visitor else None,
-                address=admission.address or None,
-                source=visit.source if visit else None,
-                recording_id=visit.recording_id if visit else None,
-                detail=admission.reason or (visit.detail if visit else None),
-            )
-        )
+                    await entry.end(_CLIENT_CLOSED)
 
 
 _UNLOGGED = problem(
     HTTPStatus.SERVICE_UNAVAILABLE, "nothing is given while the log of access cannot be written"
+)
+_UNSURE = problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "the log of access cannot be written any more; this may have been done: look before you ask again",
 )

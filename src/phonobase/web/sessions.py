@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phonobase.store.sessions import begin_session as begin
 from phonobase.store.sessions import end_session as end
-from phonobase.store.sessions import session_shown
 from phonobase.store.tokens import token_shown
 from phonobase.web.admission import admission_of, from_here
-from phonobase.web.cookie import clear_cookie, set_cookie, shown_cookie
+from phonobase.web.cookie import clear_cookie, set_cookie, shown_cookies
+from phonobase.web.log import entry_of
 from phonobase.web.problems import answers
 from phonobase.web.site import site_of
 from phonobase.web.tokens import Tokens, shown_word
@@ -53,7 +53,7 @@ def get_me(visit: Reading, request: Request) -> Me:
         name=visitor.name,
         scope=visitor.scope,
         sources=None if visitor.sources is None else sorted(visitor.sources),
-        session=shown_word(request) is None and shown_cookie(request) is not None,
+        session=shown_word(request) is None and bool(shown_cookies(request)),
     )
 
 
@@ -76,6 +76,7 @@ def sessions(tokens: Tokens) -> APIRouter:
         if token is None or visitor is None:
             admission.refuse_unknown()
         admission.count(visitor)
+        entry_of(request).begin()
         word, expires_at = begin(archive, token, _LASTS)
         response = Response(status_code=HTTPStatus.NO_CONTENT)
         set_cookie(response, request, word, int((expires_at - datetime.now(UTC)).total_seconds()))
@@ -85,9 +86,15 @@ def sessions(tokens: Tokens) -> APIRouter:
     def end_session(request: Request) -> Response:
         """End the session whose cookie is shown, for good; without one nothing is done."""
         archive = site_of(request).archive
-        if (word := shown_cookie(request)) is not None:
-            tokens.taken(request, session_shown(archive, word))
-            end(archive, word)
+        if words := shown_cookies(request):
+            token = tokens.session(words)
+            tokens.taken(request, token)
+            if token is None:
+                admission_of(request).count_refused()
+            else:
+                entry_of(request).begin()
+            for word in words:
+                end(archive, word)
         response = Response(status_code=HTTPStatus.NO_CONTENT)
         clear_cookie(response, request)
         return response

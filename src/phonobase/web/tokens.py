@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -13,8 +14,7 @@ from phonobase.store.archive import Archive
 from phonobase.store.sessions import session_shown
 from phonobase.store.tokens import Token, token_shown
 from phonobase.web.admission import admission_of, is_bearer
-from phonobase.web.cookie import shown_cookie
-from phonobase.web.problems import Refused
+from phonobase.web.cookie import shown_cookies
 from phonobase.web.visitor import Scope, Visitor
 
 _FORWARDED = ("forwarded", "via", "x-real-ip")
@@ -37,16 +37,21 @@ class Tokens:
 
     async def __call__(self, request: Request, /) -> Visitor | None:
         """Return who makes a request; None where they show nothing that is good."""
-        word, session = shown_word(request), shown_cookie(request)
+        word, sessions = shown_word(request), shown_cookies(request)
         if self._open_here:
             _refuse_guests(request)
-            if word is None and session is None:
+            if word is None and not sessions:
                 return Visitor("local", Scope.ADMIN)
         if word is not None:
             return self.taken(request, await asyncio.to_thread(token_shown, self._archive, word))
-        if session is not None:
-            return self.taken(request, await asyncio.to_thread(session_shown, self._archive, session))
+        if sessions:
+            return self.taken(request, await asyncio.to_thread(self.session, sessions))
         return None
+
+    def session(self, words: Sequence[str]) -> Token | None:
+        """Return the token of the first session of several that holds; None where none does."""
+        found = (session_shown(self._archive, word) for word in words)
+        return next((token for token in found if token is not None), None)
 
     def taken(self, request: Request, token: Token | None) -> Visitor | None:
         """Return whose a token is; None where there is none, or it is over: then the log is told why."""
@@ -76,17 +81,17 @@ def _refuse_guests(request: Request) -> None:
     """
     headers, admission = request.headers, admission_of(request)
     if any(name.startswith("x-forwarded-") or name in _FORWARDED for name in headers):
-        admission.reason = "forwarded"
-        raise Refused("a proxy brings this from elsewhere; start with: phonobase serve --require-token")
+        admission.refuse(
+            "forwarded", "a proxy brings this from elsewhere; start with: phonobase serve --require-token"
+        )
     if not _is_here(headers.get("host", "")):
-        admission.reason = "another host's name"
-        raise Refused(
-            "without tokens this is open only at localhost; start with: phonobase serve --require-token"
+        admission.refuse(
+            "another host's name",
+            "without tokens this is open only at localhost; start with: phonobase serve --require-token",
         )
     elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     if elsewhere and headers.get("sec-fetch-mode") != "navigate":
-        admission.reason = "cross-site"
-        raise Refused("a page of another site asks for this")
+        admission.refuse("cross-site", "a page of another site asks for this")
 
 
 def _is_here(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, WithJs
 from starlette.concurrency import run_in_threadpool
 
 from phonobase.audio.encoding import Encoding
-from phonobase.errors import InvalidAudio, RecorderError, StoreError, TooMuchAudio, UnsupportedFormat
+from phonobase.errors import (
+    InvalidAudio,
+    NotPermitted,
+    RecorderError,
+    StoreError,
+    TooMuchAudio,
+    UnsupportedFormat,
+)
 from phonobase.pcm import AudioFormat, Frames, SampleFormat, from_bytes
 from phonobase.recorder.decoders import Decoders
 from phonobase.recorder.decoding import DecodeLimits
@@ -31,6 +39,8 @@ from phonobase.web.problems import answers
 from phonobase.web.receiving import received_body, received_form
 from phonobase.web.site import Limits, Site
 from phonobase.web.visit import Visit, Writing
+
+_log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 5
 _PIECE_BYTES = 1024 * 1024
@@ -123,10 +133,17 @@ class Uploads:
             self._slots.release()
 
     def tidy(self, archive: Archive) -> None:
-        """Take back, once, what servers have left here that were killed."""
+        """Take back, once, what servers have left here that were killed.
+
+        Raises:
+            StoreError: The archive failed.
+        """
         with self._tidy:
             if not self._is_tidy:
-                take_back_imports(archive)
+                try:
+                    take_back_imports(archive)
+                except NotPermitted as error:  # of the role that serves, which takes nothing away
+                    _log.warning("what uploads left half stored stays until: phonobase recover (%s)", error)
             self._is_tidy = True
 
     def store_file(self, visit: Visit, said: Said, file: BinaryIO, name: str) -> Recording:
@@ -159,6 +176,7 @@ class Uploads:
             kind = {"container": sound.container, "subtype": sound.subtype, **origin}
             capture = {"file": title, **kind} if title else kind
             details = said.details(began_at, title, capture)
+            visit.begin_change()
             return store_whole(visit.archive, sound.blocks(), sound.format, **details)
 
     def store_pcm(self, visit: Visit, said: SaidOfPcm, file: BinaryIO) -> Recording:
@@ -185,6 +203,7 @@ class Uploads:
             said.started_at, None, (datetime.now(UTC), "upload"), form.microseconds(frame_count)
         )
         details = said.details(began_at, None, {"container": "RAW", **origin})
+        visit.begin_change()
         return store_whole(visit.archive, _blocks(file, form), form, **details)
 
 

@@ -12,6 +12,7 @@ from phonobase.store.archive import Archive
 from phonobase.store.lookup import no_source, not_found
 from phonobase.store.recording import Recording
 from phonobase.web.admission import admission_of
+from phonobase.web.log import entry_of
 from phonobase.web.site import Site, site_of
 from phonobase.web.visitor import Scope, Visitor
 
@@ -39,11 +40,20 @@ class Visit:
         self.source: str | None = None
         self.recording_id: UUID | None = None
         self.detail: str | None = None
+        self._entry = entry_of(request)
 
     @property
     def archive(self) -> Archive:
         """The recordings."""
         return self.site.archive
+
+    def begin_change(self) -> None:
+        """Log that what was asked for is about to be changed; without that, nothing may be.
+
+        Raises:
+            PhonobaseError: The log cannot be written.
+        """
+        self._entry.begin()
 
     def about(self, source: str) -> str:
         """Return a source that the request names.
@@ -71,7 +81,7 @@ class Visit:
         recording = self.archive.get(recording_id)
         self.source = recording.source
         if not self.visitor.may_know(recording.source):
-            raise not_found(f"has the id {recording_id}")
+            raise not_found(f"has the id {recording_id.hex}")
         return recording
 
 
