@@ -173,13 +173,16 @@ def test_it_grows_on_the_way(archive: Archive, address: str, tmp_path: Path) -> 
     assert heard == pcm[: len(heard)]
 
 
-def test_it_is_deleted_on_the_way(archive: Archive, address: str) -> None:
+def test_it_is_deleted_on_the_way(archive: Archive, address: str, caplog: pytest.LogCaptureFixture) -> None:
     """Of a recording that goes on the way the connection breaks: what came is not taken for the whole."""
     recording = archive.add(bytes(_BYTES), 48_000, encoding="pcm")
     with asking(address + _url(recording.id)) as answer:
         archive.delete(recording.id, "nobody may have it")
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             answer.read()
+    said = [each for each in caplog.records if each.name.startswith("phonobase")]
+    assert [(each.levelname, each.exc_info) for each in said] == [("WARNING", None)]
+    assert said[0].message.startswith("an answer is broken off: ")
     with asking(address + _url(recording.id)) as answer:
         assert answer.status == 404
 

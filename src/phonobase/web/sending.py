@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
@@ -11,6 +12,9 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Send
 
+from phonobase.errors import PhonobaseError
+
+_log = logging.getLogger(__name__)
 _NAME_LETTERS = "!#$&+-.^_`|~"
 """What needs no escape in the long form of a name, beside letters and digits (RFC 8187, section 3.2.1)."""
 
@@ -38,9 +42,12 @@ class Stream(StreamingResponse):
         self._pieces = pieces
 
     async def stream_response(self, send: Send) -> None:
-        """Send all of it."""
-        async with aclosing(self._pieces):
-            await super().stream_response(send)
+        """Send all of it, or break off where the rest cannot be had."""
+        try:
+            async with aclosing(self._pieces):
+                await super().stream_response(send)
+        except PhonobaseError as error:  # as where a recording is deleted, which is no mistake of anybody
+            _log.warning("an answer is broken off: %s", error)
 
 
 async def in_threads(first: bytes, rest: Generator[bytes]) -> AsyncGenerator[bytes]:
