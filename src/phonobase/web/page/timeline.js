@@ -149,7 +149,8 @@ export class Timeline extends EventTarget {
     this.data = null;
     this.surface.setAttribute("aria-label", `Timeline of ${source}`);
     this.draw();
-    this.fetch();
+    // Before a stretch is chosen there is nothing to ask about; choosing one asks.
+    if (this.viewport.from !== 0) this.fetch();
   }
 
   /** @param {number} us */
