@@ -230,7 +230,7 @@ def test_the_database_goes(archive: Archive, address: str, monkeypatch: pytest.M
     """Where the archive cannot be followed the line ends, and who comes again is told again."""
     with monkeypatch.context() as patched:
         patched.setattr(news, "follow", _failing)
-        patched.setattr(news, "_AWAY_AT_MOST_S", 0.0)
+        patched.setattr(news, "_AWAY_AT_MOST_S", 1.0)
         with Told(f"{address}/api/live").listening() as told:
             wait_until(lambda: told.is_over)
     with Told(f"{address}/api/live").listening() as again:

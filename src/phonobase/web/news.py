@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
@@ -19,12 +20,11 @@ from sqlalchemy import bindparam, select
 
 from phonobase.audio.level import dbfs
 from phonobase.audio.peaks import FRAMES_PER_POINT, points
-from phonobase.errors import PhonobaseError
+from phonobase.errors import DatabaseUnavailable, PhonobaseError
 from phonobase.store.archive import Archive
 from phonobase.store.engine import FETCHES_AUDIO
-from phonobase.store.follow import Part, follow
+from phonobase.store.follow import Part, follow, position_now
 from phonobase.store.models import ChunkRow
-from phonobase.store.position import NOW
 from phonobase.store.recording import MAX_SECONDS, Recording
 
 _STEP_S = 0.1
@@ -33,6 +33,10 @@ _LATE_S = 60
 
 _WAITING_AT_MOST = 500
 """News that wait for somebody who takes none."""
+
+_AWAY_AT_MOST_S = 30.0
+"""How long the database may be away until whoever wants to know has to come again."""
+_AGAIN_AFTER_S = 0.5
 
 _POINT_SCALE = 128
 
@@ -150,22 +154,50 @@ class _Following:
 
     def _run(self) -> None:
         try:
-            parts = follow(
-                self._archive,
-                None,
-                NOW,
-                idle_seconds=None,
-                part_seconds=MAX_SECONDS,
-                is_left=self._left.is_set,
-            )
-            self._in_loop(self.begun.set)
-            with closing(parts):
-                for part in parts:
-                    self._in_loop(self._tell, list(_items(self._archive, part)))
+            self._follow_patiently()
         except PhonobaseError as error:
             _log.warning("nobody is told any more what is being heard: %s", error)
         finally:
             self._in_loop(self._finish)
+
+    def _follow_patiently(self) -> None:
+        """Follow, and go on behind what was told where the database was away for a while.
+
+        Raises:
+            PhonobaseError: It is away for too long, or something else is wrong.
+        """
+        position = position_now(self._archive, None)
+        lost_s: float | None = None
+        while True:
+            begun_s = time.monotonic()
+            try:
+                for part in self._parts(position):
+                    self._in_loop(self._tell, list(_items(self._archive, part)))
+                    position = part.position
+            except DatabaseUnavailable as error:
+                now_s = time.monotonic()
+                if lost_s is None or now_s - begun_s > _AWAY_AT_MOST_S:  # it worked in between
+                    lost_s = now_s
+                if now_s - lost_s > _AWAY_AT_MOST_S:
+                    raise
+                _log.warning("what is being heard is told once the database is there again: %s", error)
+                if self._left.wait(_AGAIN_AFTER_S):
+                    return
+            else:
+                return
+
+    def _parts(self, position: str) -> Iterator[Part]:
+        parts = follow(
+            self._archive,
+            None,
+            position,
+            idle_seconds=None,
+            part_seconds=MAX_SECONDS,
+            is_left=self._left.is_set,
+        )
+        self._in_loop(self.begun.set)
+        with closing(parts):
+            yield from parts
 
     def _in_loop(self, call: Callable[..., None], *values: object) -> None:
         with suppress(RuntimeError):  # the loop has ended, and with it who waited there
