@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from phonobase import Archive
 from phonobase.store.tokens import Scope, create_token
-from phonobase.web import create_app
+from phonobase.web import Visitor, create_app
 from phonobase.web.tokens import Tokens
 from tests.browser.office import RATE, at
 from tests.browser.shown import Shown, shown
@@ -18,6 +18,7 @@ from tests.web.serving import served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fastapi import Request
     from playwright.sync_api import Browser
 
 _REFUSED = "401 (Unauthorized)"
@@ -59,11 +60,13 @@ def test_a_token_opens_what_it_is_for(guarded: tuple[Shown, str, str]) -> None:
     window["#results a"].first.click()
     expect(window["#recording-title"]).to_have_text("Call")
     expect(window["#edit-save"]).not_to_be_visible()
+    expect(window["#edit-read-only"]).to_be_visible()
     assert window.page.evaluate("document.cookie") == ""
     assert word not in window.page.evaluate("JSON.stringify([localStorage, sessionStorage, location.href])")
 
     window["#sign-out"].click()
     expect(window["#sign-in"]).to_be_visible()
+    assert "desk-1" not in window.page.url
     window.page.reload()
     expect(window["#sign-in"]).to_be_visible()
 
@@ -80,3 +83,62 @@ def test_a_session_that_has_ended_asks_for_the_token_again(guarded: tuple[Shown,
     _sign_in(window, word)
     expect(window["#sign-in"]).to_be_hidden()
     expect(window["#results a"]).to_have_count(1)
+
+
+def test_somebody_else_who_signs_in_sees_what_is_theirs(guarded: tuple[Shown, str, str]) -> None:
+    """Where a session ended and another one begins, nothing of the first is left, and the page works."""
+    window, word, url = guarded
+    with Archive(url) as archive:
+        _, other = create_token(archive, "Boris", Scope.READ, sources=["desk-2"])
+    _sign_in(window, word)
+    expect(window["#timeline-heading"]).to_have_text("desk-1")
+    window["#results a"].first.click()
+    expect(window["#recording-title"]).to_have_text("Call")
+    window.page.context.clear_cookies()
+    window["#find-text"].fill("call")
+    window["#find-text"].press("Enter")
+    expect(window["#sign-in"]).to_be_visible()
+
+    _sign_in(window, other)
+    expect(window["#who"]).to_have_text("Boris")
+    expect(window["#timeline-heading"]).to_have_text("desk-2")
+    expect(window["#timeline"]).to_have_attribute("data-ready", "true")
+    expect(window["#recording"]).to_be_hidden()
+    assert "desk-1" not in window.page.url
+
+
+@pytest.fixture(params=[None, "/login?next=archive"])
+def hosted(
+    request: pytest.FixtureRequest, browser: Browser, migrated_sqlite_url: str
+) -> Iterator[tuple[Shown, str | None]]:
+    """The page in a host that knows its people by a cookie, and where they sign in, if the host says so."""
+
+    async def colleague(asking: Request, /) -> Visitor | None:
+        name = asking.cookies.get("colleague")
+        return Visitor(name) if name else None
+
+    with Archive(migrated_sqlite_url) as archive:
+        archive.add(noise(RATE).tobytes(), RATE, source="desk-1", started_at=at("14:03"), title="Call")
+        app = create_app(archive, authenticate=colleague, sign_in=request.param)
+        with served(app) as address, shown(browser, address) as window:
+            yield window, request.param
+
+
+def test_a_host_is_who_people_sign_in_to(hosted: tuple[Shown, str | None]) -> None:
+    """The page asks for no token that nobody has: it says so, leads there, and then says who one is."""
+    window, place = hosted
+    window.watch.expected.append(_REFUSED)
+    window.page.goto(f"{window.watch.address}/")
+    expect(window["#not-signed-in"]).to_contain_text("You are not signed in.")
+    expect(window["#sign-in"]).to_be_hidden()
+    link = window["#sign-in-link"]
+    expect(link).to_have_text("Try again" if place is None else "Sign in")
+    expect(link).to_have_attribute("href", place or "./")
+
+    window.page.context.add_cookies(
+        [{"name": "colleague", "value": "Carla", "url": f"{window.watch.address}/"}]
+    )
+    window.go()
+    expect(window["#who"]).to_have_text("Carla")
+    expect(window["#sign-out"]).to_be_hidden()
+    expect(window["#not-signed-in"]).to_be_hidden()

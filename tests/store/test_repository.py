@@ -176,7 +176,7 @@ def test_an_id_may_be_given_in_many_ways(archive: Archive, found: dict[str, Reco
         ("last", "is in this archive yet"),
         ("abcd", "ends in 'abcd'"),
         ("0" * 32, "has the id 0000"),
-        (UUID(int=7), "has the id 00000000-0000"),
+        (UUID(int=7), "has the id 0{31}7$|has the id 0{31}7;"),
         ("abc", "'abc' is no id"),
         ("", "'' is no id"),
         ("%%%%", "'%%%%' is no id"),

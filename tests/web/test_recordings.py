@@ -123,10 +123,11 @@ def test_anothers_recording_is_as_one_that_is_not_there(
 ) -> None:
     """A recording that is not theirs is answered to, word for word, as one that there is not."""
     client = asking(archive, "another")
-    ids = (str(stored.id), "0" * 8 + str(stored.id)[8:])
+    ids = (stored.id.hex, "0" * 8 + stored.id.hex[8:])
     answers = [client.get(f"/api/recordings/{each}{below}") for each in ids]
     assert [answer.status_code for answer in answers] == [404, 404]
     assert answers[0].text == answers[1].text.replace(ids[1], ids[0])
+    assert answers[0].json()["detail"] == f"no recording has the id {stored.id.hex}"
 
 
 def test_annotations(archive: Archive, client: TestClient, stored: Recording) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LAST = "last"
 """Stands for the recording that began last, wherever an id is asked for."""
 
+HINT = "; see what there is with: phonobase list"
+"""What the error says that no recording answers, for those who have the command line."""
+
 _FEWEST_DIGITS = 4
 
 
@@ -46,7 +49,7 @@ def newest_first() -> tuple[sa.UnaryExpression[Any], sa.UnaryExpression[Any]]:
 
 def not_found(what: str) -> RecordingNotFound:
     """Return the error that says that no recording does or has something."""
-    return RecordingNotFound(f"no recording {what}; see what there is with: phonobase list")
+    return RecordingNotFound(f"no recording {what}{HINT}")
 
 
 def check_source(session: Session, name: str) -> None:

@@ -297,9 +297,10 @@ class RecordingRepository:
         Raises:
             RecordingNotFound: No recording, or more than one, answers to the id.
         """
-        row = self._session.execute(_BY_ID, {"id": self.resolve(recording_id)}).mappings().one_or_none()
+        full_id = self.resolve(recording_id)
+        row = self._session.execute(_BY_ID, {"id": full_id}).mappings().one_or_none()
         if row is None:
-            raise not_found(f"has the id {recording_id}")
+            raise not_found(f"has the id {full_id.hex}")
         return to_recording(row)
 
     def resolve(self, recording_id: UUID | str) -> UUID:

@@ -36,7 +36,11 @@ from phonobase.web.visitor import Authenticate, nobody_else
 
 
 def create_app(
-    archive: Archive, *, authenticate: Authenticate = nobody_else, limits: Limits | None = None
+    archive: Archive,
+    *,
+    authenticate: Authenticate = nobody_else,
+    limits: Limits | None = None,
+    sign_in: str | None = None,
 ) -> FastAPI:
     """Return an archive as an application, to be run by itself or mounted under a prefix of another one.
 
@@ -45,6 +49,8 @@ def create_app(
         authenticate: Who makes a request. Unless it is given, whoever reaches the application may do
             everything: right only where nobody else does.
         limits: How much one request may ask for.
+        sign_in: Where people sign in that ``authenticate`` does not know, as "/login": the page leads there.
+            It is not needed with Tokens, for which the page asks by itself.
     """
     app = FastAPI(
         title="phonobase",
@@ -61,7 +67,8 @@ def create_app(
     app.state.site = site = Site(archive, authenticate, limits or Limits())
     app.state.metrics = Metrics(archive)
     app.state.uploads = uploads.Uploads(app.state.site.limits)
-    answer_with_problems(app)
+    by_token = isinstance(authenticate, Tokens)
+    answer_with_problems(app, by_token=by_token)
     for router in (
         audio.router,
         cuts.router,
@@ -80,7 +87,7 @@ def create_app(
         app.include_router(router, prefix="/api")
     if isinstance(authenticate, Tokens):
         app.include_router(sessions.sessions(authenticate), prefix="/api")
-    app.include_router(page_router())
+    app.include_router(page_router(by_token=by_token, sign_in=sign_in))
     describe(app, TOKEN_SCHEMES if isinstance(authenticate, Tokens) else {})
     # The last one stands outermost.
     app.add_middleware(Guard, site=site, rates=Rates(site.limits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import secrets
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -31,15 +32,24 @@ class Page:
 
     Those that the page refers to carry a digest of all of them in their address, so that a browser keeps
     them for good and never mixes two versions.
+
+    Args:
+        by_token: Whether a token lets people in, so that the page asks for one.
+        sign_in: Where else they sign in; None where nobody said.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_token: bool, sign_in: str | None) -> None:
         contents = dict(_read(files("phonobase.web") / "page", ""))
         index = contents.pop("index.html").decode()
         digest = hashlib.sha256()
         for name, content in sorted(contents.items()):
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
         self.digest = digest.hexdigest()[:16]
+        way = 'name="sign-in" content="token"'
+        if not by_token:
+            index = index.replace(
+                way, f'name="sign-in" content="host" data-at="{html.escape(sign_in or "")}"'
+            )
         self._index = index.replace('="page/', f'="page/{self.digest}/')
         self._files = contents
         self._etags = {name: f'"{hashlib.sha256(content).hexdigest()}"' for name, content in contents.items()}
@@ -82,9 +92,14 @@ class Page:
         return Response(content, headers=headers, media_type=_MEDIA_TYPES.get(suffix, "text/plain"))
 
 
-def page_router() -> APIRouter:
-    """Return the routes of the page; they are for browsers, and no part of the API's description."""
-    page = Page()
+def page_router(*, by_token: bool, sign_in: str | None) -> APIRouter:
+    """Return the routes of the page; they are for browsers, and no part of the API's description.
+
+    Args:
+        by_token: Whether a token lets people in, so that the page asks for one.
+        sign_in: Where else they sign in; None where nobody said.
+    """
+    page = Page(by_token=by_token, sign_in=sign_in)
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/", methods=["GET", "HEAD"])

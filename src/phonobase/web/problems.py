@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from phonobase import errors
+from phonobase.store.lookup import HINT
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -119,8 +120,15 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-def answer_with_problems(app: FastAPI) -> None:
-    """Make an application answer every error with problem details."""
+def answer_with_problems(app: FastAPI, *, by_token: bool) -> None:
+    """Make an application answer every error with problem details.
+
+    Args:
+        app: The application.
+        by_token: Whether whoever shows a token is let in; if not, a host says by itself who asks.
+    """
+    if not by_token:
+        app.add_exception_handler(Unauthenticated, _unknown_to_host)
     app.add_exception_handler(errors.PhonobaseError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -130,7 +138,8 @@ def answer_with_problems(app: FastAPI) -> None:
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return problem(status, str(error))
+        # Who asks over HTTP need not have the command line that errors speak of.
+        return problem(status, str(error).removesuffix(HINT))
     # What a database says of itself is not for everyone.
     _log.error("%s", error)
     return problem(status, "the archive cannot answer this now; the service's log says why")
@@ -148,6 +157,11 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - by what it was registered for
     return problem(error.status_code, error.detail, error.headers)
+
+
+async def _unknown_to_host(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Unauthenticated)  # noqa: S101 - by what it was registered for
+    return problem(error.status_code, "you are not signed in to the application that this archive is part of")
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

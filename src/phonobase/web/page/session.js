@@ -4,6 +4,9 @@ import { doorbell, me, Refusal, signIn, signOut } from "./api.js";
 import { find, show } from "./dom.js";
 import { allIsWell, complain } from "./say.js";
 
+/** How the archive calls whoever is not asked who they are. */
+const AT_THIS_MACHINE = "local";
+
 /**
  * Lets in who may come in, and says who it is.
  * @param {(who: import("./shapes.js").Me) => void} entered
@@ -31,7 +34,8 @@ export async function startSession(entered) {
   find("sign-out", HTMLButtonElement).addEventListener("click", async () => {
     try {
       await signOut();
-      location.reload();
+      // Whoever comes next need not know where this one was.
+      location.replace(location.pathname + location.search);
     } catch (error) {
       complain(error);
     }
@@ -43,21 +47,38 @@ export async function startSession(entered) {
   }
 }
 
-/** Shows the form, and nothing of the archive. */
+/** Shows the form, or who else asks, and nothing of the archive. */
 function ask() {
   show(find("desk", HTMLElement), false);
   show(find("go-form", HTMLElement), false);
+  const way = find("sign-in-way", HTMLMetaElement);
+  if (way.content === "host") {
+    const link = find("sign-in-link", HTMLAnchorElement);
+    if (way.dataset.at) {
+      link.href = way.dataset.at;
+      link.textContent = "Sign in";
+    }
+    show(find("not-signed-in", HTMLElement), true);
+    return;
+  }
   show(find("sign-in", HTMLElement), true);
   find("token", HTMLInputElement).focus();
 }
 
+/** Who was here before, as text. */
+let before = "";
+
 /** @param {(who: import("./shapes.js").Me) => void} entered */
 async function enter(entered) {
   const who = await me();
+  const name = JSON.stringify(who);
+  // Of what one may know, another one sees nothing.
+  if (before !== "" && before !== name) return location.reload();
+  before = name;
   show(find("sign-in", HTMLElement), false);
   show(find("desk", HTMLElement), true);
   show(find("go-form", HTMLElement), true);
-  find("who", HTMLElement).textContent = who.session ? who.name : "";
+  find("who", HTMLElement).textContent = who.name === AT_THIS_MACHINE ? "" : who.name;
   show(find("sign-out", HTMLElement), who.session);
   entered(who);
 }
