@@ -2,7 +2,7 @@
 
 import { edit as askEdit } from "./api.js";
 import { find } from "./dom.js";
-import { complain, say } from "./say.js";
+import { allIsWell, complain, say } from "./say.js";
 
 /**
  * Returns tags as lines; what is no text is written as JSON.
@@ -64,6 +64,7 @@ export class Editor extends EventTarget {
   allow(may) {
     this.title.readOnly = this.notes.readOnly = this.tags.readOnly = !may;
     find("edit-save", HTMLButtonElement).hidden = !may;
+    find("edit-read-only", HTMLElement).hidden = may;
   }
 
   /** @param {import("./shapes.js").Recording} recording */
@@ -85,10 +86,11 @@ export class Editor extends EventTarget {
       if (untag.length) changes.untag = untag;
       const edited = await askEdit(recording.id, changes);
       if (this.recording?.id === edited.id) this.open(edited);
+      allIsWell("edit");
       say("Saved.");
       this.dispatchEvent(new CustomEvent("edited", { detail: edited }));
     } catch (error) {
-      complain(error);
+      complain(error, "edit");
     }
   }
 }

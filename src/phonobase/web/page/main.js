@@ -5,6 +5,7 @@ import {
   recording as askRecording,
   recordings as askRecordings,
   status as askStatus,
+  Refusal,
 } from "./api.js";
 import { look } from "./causes.js";
 import { find, settled, show } from "./dom.js";
@@ -52,8 +53,14 @@ const listening = new Listening(async (source) => {
 /** Shows the place that the address names. */
 async function arrive() {
   const here = place();
-  const source = here.source ?? sources.known.find((each) => each.recording)?.name ?? sources.known[0]?.name;
+  const wanted = here.source && sources.about(here.source)?.name;
+  const source = wanted ?? sources.known.find((each) => each.recording)?.name ?? sources.known[0]?.name;
   if (source === undefined) return;
+  if (here.source && !wanted) {
+    complain(new Error(`There is no source ${here.source}, or you may not know of it; this is ${source}.`));
+    note({ source, from: null, to: null, recording: null, at: null, window: null, mark: null });
+    return arrive();
+  }
   chooseSource(source);
   const [from, to] = [here.from, here.to].map((text) => (text ? parse(text) : Number.NaN));
   if (from !== undefined && to !== undefined && from < to) timeline.viewport.set(from, to);
@@ -98,7 +105,7 @@ async function openRecording() {
     if (at !== null && Math.abs(at - view.moment) > SECOND / 100) view.seek(at);
     return;
   }
-  const recording = await view.open(here.recording, at, readStretch(here.window));
+  const recording = await opened(here.recording, at, readStretch(here.window));
   if (!recording) return;
   // An address may name the recording alone.
   if (recording.source !== timeline.source) chooseSource(recording.source);
@@ -110,6 +117,25 @@ async function openRecording() {
 }
 
 /**
+ * Opens a recording; one that is not there leaves none open, nor its id in the address.
+ * @param {string} id
+ * @param {number | null} at
+ * @param {[number, number] | null} window
+ */
+async function opened(id, at, window) {
+  try {
+    return await view.open(id, at, window);
+  } catch (error) {
+    if (!(error instanceof Refusal && (error.status === 404 || error.status === 422))) throw error;
+    view.close();
+    search.choice(null);
+    timeline.recording = null;
+    note({ recording: null, at: null, window: null });
+    throw new Error("There is no such recording, or you may not know of it.");
+  }
+}
+
+/**
  * Plays from a moment, or says why there is nothing to play.
  * @param {number} us
  * @param {boolean} [aloud] whether it plays at once
@@ -118,6 +144,7 @@ async function playFrom(us, aloud = true) {
   const { source } = timeline;
   if (source === null) return;
   allIsWell();
+  if (us >= now()) return say("That moment is still to come.");
   if (view.recording?.source === source && isInside(us, view.recording)) {
     view.seek(us);
     view.wave.viewport.reveal(us, 0.3);
@@ -216,7 +243,7 @@ function listen() {
   });
   marks.addEventListener("play", () => playStretch().catch(complain));
   search.addEventListener("searched", noteLater);
-  find("alert-close", HTMLButtonElement).addEventListener("click", allIsWell);
+  find("alert-close", HTMLButtonElement).addEventListener("click", () => allIsWell());
   find("timeline-today", HTMLButtonElement).addEventListener("click", () => timeline.show(DAY, now()));
   find("copy-link", HTMLButtonElement).addEventListener("click", () => copyLink().catch(complain));
   find("listen-live", HTMLButtonElement).addEventListener("click", () => listenLive());
@@ -234,6 +261,7 @@ async function playStretch() {
 }
 
 async function goTo() {
+  allIsWell();
   const us = fromFields(
     find("go-date", HTMLInputElement).value,
     find("go-time", HTMLInputElement).value || "00:00",
@@ -253,6 +281,7 @@ async function goTo() {
 async function copyLink() {
   note({ at: iso(view.moment), mark: writeStretch(marks.mark) });
   await navigator.clipboard.writeText(location.href);
+  allIsWell();
   say("The link is copied.");
 }
 

@@ -53,7 +53,7 @@ export class Marks extends EventTarget {
     this.reach.addEventListener("known", () => this.offer());
     this.download.addEventListener("click", (event) => {
       event.preventDefault();
-      this.take().catch(complain);
+      this.take().catch((error) => complain(error, "download"));
     });
   }
 
@@ -134,7 +134,7 @@ export class Marks extends EventTarget {
     await this.reach.asked;
     const { refusal } = this;
     if (refusal || !this.mark) return say(refusal);
-    allIsWell();
+    allIsWell("download");
     await takeAlong(this.download.href, this.mark[1] - this.mark[0]);
   }
 

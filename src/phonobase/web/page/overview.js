@@ -87,6 +87,8 @@ export class Overview extends EventTarget {
   showMark(frame) {
     this.mark?.remove();
     this.mark = frame && this.add("mark", frame, "--mark-fill");
+    // The edges say where it is; what lies between stays as it is to be seen.
+    if (this.mark?.element) this.mark.element.style.borderInline = `2px solid ${colour("--mark")}`;
   }
 
   /**

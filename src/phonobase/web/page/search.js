@@ -5,7 +5,7 @@ import { find, make } from "./dom.js";
 import { readTags, tagsText } from "./edit.js";
 import { levelWords } from "./facts.js";
 import { link } from "./route.js";
-import { complain } from "./say.js";
+import { allIsWell, complain } from "./say.js";
 import { clock, day, lasting, midnight, now, parse, SECOND, utc } from "./time.js";
 import { levelShare } from "./timeline_paint.js";
 
@@ -123,8 +123,9 @@ export class Search extends EventTarget {
       this.next = next;
       this.show(recordings);
       performance.mark("list");
+      allIsWell("search");
     } catch (error) {
-      complain(error);
+      complain(error, "search");
     }
     if (!signal.aborted) this.list.setAttribute("aria-busy", "false");
   }

@@ -1,10 +1,10 @@
 // The sources: which there are, and what each is doing now.
 
-import { sources as askSources, status as askStatus } from "./api.js";
+import { sources as askSources, status as askStatus, Refusal } from "./api.js";
 import { find, make, show } from "./dom.js";
 import { hear } from "./live.js";
 import { link, place } from "./route.js";
-import { complain } from "./say.js";
+import { allIsWell, complain } from "./say.js";
 import { clock, day, midnight, now, parse } from "./time.js";
 import { levelShare } from "./timeline_paint.js";
 
@@ -34,10 +34,13 @@ export class Sources extends EventTarget {
         // The newest of a source's recordings that are open comes first.
         this.doing = new Map(doing.reverse().map((status) => [status.source, status]));
         this.known = known;
+        allIsWell("sources");
         this.show();
         this.dispatchEvent(new Event("known"));
       } catch (error) {
-        complain(error);
+        // Whoever signs in starts this anew.
+        if (error instanceof Refusal && error.status === 401) return;
+        complain(error, "sources");
       }
     }
     clearTimeout(this.timer);
