@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.office import at
+from tests.browser.office import ZONE, at, yesterday
 
 if TYPE_CHECKING:
     from tests.browser.shown import Shown
@@ -19,6 +20,23 @@ _SHOWS = """
   return ready === "true" && shortest <= seconds && seconds <= longest;
 }
 """
+_INK = """
+moments => {
+  const { from, to } = document.querySelector("#timeline").dataset;
+  const canvas = document.querySelector("#timeline-canvas");
+  const { width, height } = canvas;
+  const wanted = getComputedStyle(document.documentElement).getPropertyValue("--wave").trim();
+  const ink = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
+  const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+  const isInk = (at) =>
+    pixels[at + 3] > 100 && ink.every((one, part) => Math.abs(one - pixels[at + part]) < 12);
+  return moments.map((moment) => {
+    const x = Math.floor((new Date(moment) - new Date(from)) / (new Date(to) - new Date(from)) * width);
+    return Array.from({ length: height }, (_, y) => (y * width + x) * 4).filter(isInk).length / height;
+  });
+}
+"""
+"""How much of the timeline's height the level takes at some moments."""
 _CAUSES = {"Paused", "Microphone or device gone", "Lost: computer too slow"}
 
 
@@ -28,6 +46,13 @@ def _span(window: Shown) -> tuple[datetime, datetime]:
     shown = (window["#timeline"].get_attribute(f"data-{end}") for end in ("from", "to"))
     since, until = (datetime.fromisoformat(each or "").astimezone(UTC) for each in shown)
     return since, until
+
+
+def _press(window: Shown, button: str) -> None:
+    """Presses a button, and waits until another stretch has been drawn."""
+    since = window["#timeline"].get_attribute("data-from")
+    window[button].click()
+    window.until(_OTHER, since)
 
 
 def _between(since: datetime, until: datetime, source: str = "desk-3") -> str:
@@ -49,9 +74,7 @@ def test_the_timeline_zooms_from_a_year_to_a_second(desktop: Shown) -> None:
         shown = until - since
         if shown <= timedelta(seconds=1):
             break
-        since_text = desktop["#timeline"].get_attribute("data-from")
-        desktop["#timeline-zoom-in"].click()
-        desktop.until(_OTHER, since_text)
+        _press(desktop, "#timeline-zoom-in")
         since, until = _span(desktop)
         assert until - since < shown
         assert since <= wanted <= until
@@ -88,3 +111,64 @@ def test_gaps_are_seen_and_said_with_their_cause(desktop: Shown) -> None:
             break
         desktop.page.keyboard.press("ArrowRight")
     assert not unsaid
+
+
+@pytest.mark.parametrize("span", ["day", "week", "month", "year"])
+def test_a_calendar_is_leafed_through(desktop: Shown, span: str) -> None:
+    """Earlier and later lead to the unit beside, from midnight to midnight; a week begins on Monday."""
+    desktop.go(_between(at("14:00"), at("14:10")))
+    _span(desktop)
+    desktop[f'[data-span="{span}"]'].click()
+    seconds = {"day": 86_400, "week": 604_800, "month": 2_678_400, "year": 31_622_400}[span]
+    desktop.until(_SHOWS, seconds * 0.9, seconds * 1.01)
+    since, until = _span(desktop)
+    first = since.astimezone(ZoneInfo(ZONE))
+    assert first.time() == time()
+    assert span != "week" or first.weekday() == 0
+    assert span not in ("month", "year") or first.day == 1
+    _press(desktop, "#timeline-earlier")
+    earlier, end = _span(desktop)
+    assert (earlier, end) == (_unit_before(first, span), since)
+    _press(desktop, "#timeline-later")
+    assert _span(desktop) == (since, until)
+
+
+def _unit_before(first: datetime, span: str) -> datetime:
+    """Returns where the unit begins that ends with a midnight in the office."""
+    if span == "month":
+        return (first - timedelta(days=1)).replace(day=1).astimezone(UTC)
+    if span == "year":
+        return first.replace(year=first.year - 1).astimezone(UTC)
+    return (first - timedelta(days={"day": 1, "week": 7}[span])).astimezone(UTC)
+
+
+def test_the_cursor_stays_in_sight(desktop: Shown) -> None:
+    """After a step to another day an arrow key moves about in that day, and does not lead back to now."""
+    start, stop = at("00:00"), at("00:00", yesterday() + timedelta(days=1))
+    desktop.go(_between(start, stop))
+    assert _span(desktop) == (start, stop)
+    _press(desktop, "#timeline-earlier")
+    before = _span(desktop)
+    assert before[1] == start
+    desktop["#timeline"].press("ArrowRight")
+    cursor = float(desktop["#timeline"].get_attribute("aria-valuenow") or 0)
+    assert before[0].timestamp() < cursor < before[1].timestamp()
+    desktop.page.wait_for_timeout(200)
+    assert _span(desktop) == before
+
+
+def test_a_short_call_is_seen_on_a_year(desktop: Shown) -> None:
+    """A minute of loud sound is drawn tall among months without, and the table has it."""
+    called = at("14:03", yesterday() - timedelta(days=300))
+    desktop.go(_between(called - timedelta(days=120), called + timedelta(days=240)))
+    _span(desktop)
+    tall, nothing = desktop.ask(_INK, called.isoformat(), (called + timedelta(days=60)).isoformat())
+    assert tall > 0.5
+    assert nothing == 0
+    desktop["#timeline-details summary"].click()
+    cells = desktop["#timeline-table tbody tr"]
+    expect(cells.first).to_be_visible()
+    rows = [cells.nth(row).locator("td").all_inner_texts() for row in range(cells.count())]
+    heard = [row for row in rows if "dB" in row[2]]
+    assert [row[1] for row in heard] == ["1 min"]
+    assert {row[1] for row in rows if row not in heard} == {"nothing"}

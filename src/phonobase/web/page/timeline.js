@@ -220,24 +220,29 @@ export class Timeline extends EventTarget {
     const time = moment(us, this.viewport.length < MINUTE ? 2 : 0);
     const data = this.data;
     if (!data || us < parse(data.from) || us >= parse(data.to)) return time;
-    const column = Math.floor(((us - parse(data.from)) / (parse(data.to) - parse(data.from))) * data.columns);
+    const step = (parse(data.to) - parse(data.from)) / data.columns;
+    const column = Math.floor((us - parse(data.from)) / step);
     const heard = data.heard[column] ?? 0;
-    const gap = data.gaps.find((each) => parse(each.started_at) <= us && us < parse(each.ended_at));
-    if (gap && isMerged(gap) && heard > 0) {
-      return `${time}: ${Math.ceil(heard * 100)} % heard around here, else ${look(gap.cause).words}`;
-    }
-    if (gap) {
+    const start = parse(data.from) + column * step;
+    const around = data.gaps.filter(
+      (each) => parse(each.started_at) < start + step && parse(each.ended_at) > start,
+    );
+    const causes = [...new Set(around.map((each) => look(each.cause).words))].join(", ");
+    if (heard === 0) {
+      const [gap] = around;
+      if (!gap) return `${time}: ${us > now() ? "not yet" : "not recorded"}`;
+      if (around.length > 1 || isMerged(gap)) return `${time}: ${causes}`;
       const length = lasting(parse(gap.ended_at) - parse(gap.started_at));
-      return `${time}: ${look(gap.cause).words} (${length})${gap.detail ? `: ${gap.detail}` : ""}`;
+      return `${time}: ${causes} (${length})${gap.detail ? `: ${gap.detail}` : ""}`;
     }
-    if (heard === 0) return `${time}: ${us > now() ? "not yet" : "not recorded"}`;
     const level = data.peak_dbfs[column];
     const loud = level === null || level === undefined ? "silence" : `up to ${Math.round(level)} dB`;
     const recording = data.recordings.find(
       (each) => parse(each.started_at) <= us && us < parse(each.ended_at),
     );
     const name = recording?.title ? `, ${recording.title}` : "";
-    return `${time}: heard, ${loud}${name}`;
+    if (!around.length) return `${time}: heard, ${loud}${name}`;
+    return `${time}: ${lasting(heard * step)} of ${lasting(step)} heard, ${loud}${name}; else ${causes}`;
   }
 
   /** @param {number | null} us */
@@ -257,7 +262,7 @@ export class Timeline extends EventTarget {
     const items = causes.map((cause) => make("li", {}, swatch(cause), look(cause).words));
     const heard = make("span", { class: "swatch swatch-heard", "aria-hidden": "true" });
     find("legend", HTMLElement).replaceChildren(
-      make("li", {}, heard, "Heard, the taller the louder"),
+      make("li", {}, heard, "Heard: the taller the louder, the paler the less of the time"),
       ...items,
     );
   }

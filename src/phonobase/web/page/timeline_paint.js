@@ -9,9 +9,14 @@ import { parse } from "./time.js";
 const AXIS_PX = 22;
 const RECORDINGS_PX = 12;
 const FLOOR_DBFS = -66;
-/** What is missing of a column is seen, and what is there, however little it is. */
-const SLIVER_PX = 6;
-const ALL = 0.9999;
+/** However short it is, a gap is so wide, and what was heard so wide, so tall and so dark. */
+const GAP_PX = 2;
+const CALL_PX = 2;
+const SHORT_PX = 8;
+const PALEST = 0.5;
+const HEAD_PX = 4;
+/** Columns overlap, so that no seam shows where they lie between pixels. */
+const SEAM_PX = 0.4;
 const FONT = "12px system-ui, sans-serif";
 
 /**
@@ -90,16 +95,22 @@ export function paint(canvas, viewport, { data, cursor, mark, recording }) {
   const top = drawAxis(context, viewport, width, height - RECORDINGS_PX);
   const lane = { top: top + 2, height: height - top - RECORDINGS_PX - 6 };
   if (data) {
-    // Where gaps were merged, what was heard between them lies over them; a single one lies over all.
-    drawGaps(context, viewport, data.gaps.filter(isMerged), width, lane);
-    drawHeard(context, viewport, data, width, lane);
+    const isNarrow = (/** @type {import("./shapes.js").Gap} */ gap) =>
+      !isMerged(gap) &&
+      viewport.x(parse(gap.ended_at), width) - viewport.x(parse(gap.started_at), width) < GAP_PX;
+    // What was heard lies over the gaps about it. A gap too short to be seen beside it hangs over it from above.
     drawGaps(
       context,
       viewport,
-      data.gaps.filter((gap) => !isMerged(gap)),
+      data.gaps.filter((gap) => !isNarrow(gap)),
       width,
       lane,
     );
+    drawHeard(context, viewport, data, width, lane);
+    drawGaps(context, viewport, data.gaps.filter(isNarrow), width, {
+      top: lane.top,
+      height: lane.height / 2,
+    });
     drawRecordings(context, viewport, data, width, height, recording);
   }
   drawMark(context, viewport, mark, width, height);
@@ -114,6 +125,7 @@ export function paint(canvas, viewport, { data, cursor, mark, recording }) {
 export const isMerged = (gap) => (gap.count ?? 1) > 1;
 
 /**
+ * Draws what was heard: its height is how loud it was, its strength how much of the column it lasted.
  * @param {CanvasRenderingContext2D} context
  * @param {import("./viewport.js").Viewport} viewport
  * @param {import("./shapes.js").Timeline} data
@@ -132,14 +144,19 @@ function drawHeard(context, viewport, data, width, { top, height }) {
     const x = viewport.x(from + column * step, width);
     const wide = viewport.x(from + (column + 1) * step, width) - x;
     if (x + wide < 0 || x > width) continue;
-    const high = share > ALL ? height : Math.min(height - SLIVER_PX, Math.max(SLIVER_PX, share * height));
-    context.clearRect(x, bottom - high, wide + 0.4, high);
+    const isLast = !data.heard[column + 1];
+    if (share === 1) context.clearRect(x, top, wide + SEAM_PX, height);
+    context.globalAlpha = share;
     context.fillStyle = paper;
-    context.fillRect(x, bottom - high, wide + 0.4, high);
-    const tall = Math.min(high, levelShare(data.peak_dbfs[column] ?? null) * (height - 4));
+    context.fillRect(x, top, wide + SEAM_PX, height);
+    const tall = SHORT_PX + levelShare(data.peak_dbfs[column] ?? null) * (height - HEAD_PX - SHORT_PX);
+    const broad = isLast ? Math.max(wide, CALL_PX) : wide + SEAM_PX;
+    context.clearRect(x, bottom - tall, broad, tall);
+    context.globalAlpha = PALEST + (1 - PALEST) * share;
     context.fillStyle = ink;
-    context.fillRect(x, bottom - Math.max(1.5, tall), wide + 0.4, Math.max(1.5, tall));
+    context.fillRect(x, bottom - tall, broad, tall);
   }
+  context.globalAlpha = 1;
 }
 
 /**
@@ -161,7 +178,7 @@ function drawGaps(context, viewport, gaps, width, { top, height }) {
   const fills = new Map();
   for (const { cause, started_at, ended_at } of gaps) {
     const start = viewport.x(parse(started_at), width);
-    const stop = Math.max(start + 2, viewport.x(parse(ended_at), width));
+    const stop = Math.max(start + GAP_PX, viewport.x(parse(ended_at), width));
     if (stop < 0 || start > width) continue;
     const style = fills.get(cause) ?? fill(context, cause);
     fills.set(cause, style);

@@ -3,10 +3,13 @@
 import { ticks } from "./axis.js";
 import { look } from "./causes.js";
 import { make } from "./dom.js";
-import { clock, day, lasting, parse } from "./time.js";
+import { clock, day, lasting, parse, SECOND } from "./time.js";
+import { isMerged } from "./timeline_paint.js";
 
 /** As many rows as an axis of this width has ticks. */
 const ROWS_PX = 1600;
+/** Sums of shares are exact to less than this. */
+const EXACT_US = 1000;
 
 /**
  * Fills a table with what became of each part of a stretch.
@@ -40,22 +43,28 @@ function row(data, start, stop, play) {
     {},
     make("th", { scope: "row" }, button),
     make("td", {}, lasting(stop - start)),
-    make("td", {}, shareWords(heardShare(data, start, stop))),
+    make("td", {}, heardWords(heardUs(data, start, stop), stop - start)),
     make("td", {}, loudest(data, start, stop)),
     make("td", {}, missing(data, start, stop)),
   );
 }
 
 /**
- * Returns the columns that lie in a stretch.
+ * Returns the columns that lie in a stretch, and how much of each.
  * @param {import("./shapes.js").Timeline} data
  * @param {number} start
  * @param {number} stop
  */
-function columns(data, start, stop) {
+function inside(data, start, stop) {
   const from = parse(data.from);
   const step = (parse(data.to) - from) / data.columns;
-  return [Math.floor((start - from) / step), Math.max(Math.ceil((stop - from) / step), 1)];
+  const found = [];
+  for (let column = Math.max(0, Math.floor((start - from) / step)); column < data.columns; column += 1) {
+    const us = Math.min(stop, from + (column + 1) * step) - Math.max(start, from + column * step);
+    if (us >= 1) found.push({ column, us });
+    else if (from + column * step >= stop) break;
+  }
+  return found;
 }
 
 /**
@@ -64,27 +73,27 @@ function columns(data, start, stop) {
  * @param {number} start
  * @param {number} stop
  */
-function heardShare(data, start, stop) {
-  const from = parse(data.from);
-  const step = (parse(data.to) - from) / data.columns;
-  const [first = 0, behind = 0] = columns(data, start, stop);
-  let heard = 0;
-  for (let column = first; column < behind; column += 1) {
-    const inside = Math.min(stop, from + (column + 1) * step) - Math.max(start, from + column * step);
-    heard += Math.max(0, inside) * (data.heard[column] ?? 0);
-  }
-  return heard / (stop - start);
-}
+const heardUs = (data, start, stop) =>
+  inside(data, start, stop).reduce((sum, { column, us }) => sum + us * (data.heard[column] ?? 0), 0);
 
-/** @param {number} share */
-function shareWords(share) {
-  if (share < 0.005) return "nothing";
-  return share > 0.9999 ? "all" : `${Math.floor(share * 100)} %`;
+/**
+ * Says how much of a stretch was heard: only what is exactly nothing is "nothing", only what is whole is "all".
+ * @param {number} heard
+ * @param {number} length
+ */
+function heardWords(heard, length) {
+  if (heard === 0) return "nothing";
+  if (length - heard < EXACT_US) return "all";
+  const percent = Math.floor((100 * heard) / length);
+  if (percent > 0) return `${percent} %`;
+  return heard < SECOND ? "under a second" : lasting(Math.round(heard / SECOND) * SECOND);
 }
 
 /** @type {(data: import("./shapes.js").Timeline, start: number, stop: number) => string} */
 function loudest(data, start, stop) {
-  const levels = data.peak_dbfs.slice(...columns(data, start, stop)).filter((level) => level !== null);
+  const levels = inside(data, start, stop)
+    .map(({ column }) => data.peak_dbfs[column] ?? null)
+    .filter((level) => level !== null);
   return levels.length ? `${Math.round(Math.max(...levels))} dB` : "–";
 }
 
@@ -93,8 +102,12 @@ function missing(data, start, stop) {
   /** @type {Map<string, number>} */
   const lost = new Map();
   for (const gap of data.gaps) {
-    const inside = Math.min(parse(gap.ended_at), stop) - Math.max(parse(gap.started_at), start);
-    if (inside > 0) lost.set(gap.cause, (lost.get(gap.cause) ?? 0) + inside);
+    const begin = Math.max(parse(gap.started_at), start);
+    const end = Math.min(parse(gap.ended_at), stop);
+    if (end <= begin) continue;
+    // What stands for several gaps holds what was heard between them.
+    const us = end - begin - (isMerged(gap) ? heardUs(data, begin, end) : 0);
+    if (us > 0) lost.set(gap.cause, (lost.get(gap.cause) ?? 0) + us);
   }
   return [...lost].map(([cause, us]) => `${look(cause).words}: ${lasting(us)}`).join("; ") || "–";
 }
