@@ -206,7 +206,10 @@ function noteNow() {
 const noteLater = settled(NOTES_MS, noteNow);
 
 function listen() {
-  journey.addEventListener("moved", () => arrive().catch(complain));
+  journey.addEventListener("moved", () => {
+    allIsWell();
+    arrive().catch(complain);
+  });
   sources.addEventListener("known", () => {
     if (timeline.source === null) arrive().catch(complain);
     const open = view.recording;

@@ -124,7 +124,7 @@ export class Marks extends EventTarget {
 
   /** Why nothing can be loaded; empty where it can, as far as is known yet. */
   get refusal() {
-    if (this.wrong.start || this.wrong.stop) return "A time is not understood yet.";
+    if (this.wrong.start || this.wrong.stop) return "A time above is to be mended first.";
     if (!this.mark) return "No stretch is marked yet.";
     return whyNot(this.reach, find("mark-gaps", HTMLSelectElement).value);
   }
