@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _SMALLEST = 24
 """The least width and height, in CSS pixels, of what is touched (WCAG 2.2, 2.5.8)."""
 
+_HEAD = 180
+"""Less than a quarter of the screen."""
+
 
 def _assert_fits(phone: Shown) -> None:
     wide = phone.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -52,7 +55,7 @@ def test_what_is_touched_is_large_enough(phone: Shown, desks: Office) -> None:
     phone.open(desks.meeting.recording_id)
     small = phone.page.evaluate(
         """smallest => [...document.querySelectorAll("button, select, input, summary")]
-          .filter((each) => each.checkVisibility() && !["checkbox", "radio"].includes(each.type))
+          .filter((each) => each.checkVisibility())
           .filter((each) => {
             const { width, height } = each.getBoundingClientRect();
             return Math.min(width, height) < smallest;
@@ -61,3 +64,15 @@ def test_what_is_touched_is_large_enough(phone: Shown, desks: Office) -> None:
         _SMALLEST,
     )
     assert small == []
+
+
+def test_a_phone_is_told_what_fingers_do(phone: Shown, desks: Office) -> None:
+    """No hint speaks of a mouse, the buttons that mark say what they do, and the head leaves room."""
+    phone.open(desks.meeting.recording_id)
+    for hint in ("#timeline-hint", "#wave-hint"):
+        told = phone[hint].inner_text()
+        assert told.startswith("Tap")
+        assert not any(word in told for word in ("Click", "Shift", "scroll"))
+    assert phone["#mark-here-start"].inner_text() == "From here"
+    assert phone["#mark-here-stop"].inner_text() == "To here"
+    assert phone.page.evaluate("document.querySelector('header').offsetHeight") < _HEAD
