@@ -76,7 +76,10 @@ def test_a_session_that_has_ended_asks_for_the_token_again(guarded: tuple[Shown,
     window, word, url = guarded
     _sign_in(window, word)
     expect(window["#sources a"]).to_have_count(1)
-    Program(url).run_script("UPDATE phono_session SET expires_at = '2026-01-01 00:00:00.000000'")
+    # The log of what the page just asked may still be being written.
+    Program(url).run_script(
+        "PRAGMA busy_timeout = 10000; UPDATE phono_session SET expires_at = '2026-01-01 00:00:00.000000'"
+    )
     window["#find-text"].fill("call")
     window["#find-text"].press("Enter")
     expect(window["#sign-in"]).to_be_visible()
