@@ -110,7 +110,7 @@ def test_what_is_being_recorded_is_heard_in_the_page(
     ]
     assert len(lags) > 10
     assert lags[0] <= _LAG_S, "the first sound that is heard is too old"
-    assert sorted(lags)[len(lags) // 2] <= _LAG_S
+    assert sorted(lags)[len(lags) * 3 // 4] <= _LAG_S
 
 
 def _sounding(stored: Frames, began: float) -> tuple[Frames, float]:

@@ -16,6 +16,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    "--disable-audio-output",  # a loudspeaker at the sound server would make what records there wait
 )
 
 _OURS = "ScriptProcessorNode is deprecated"
