@@ -92,7 +92,9 @@ def test_no_process_is_ended_that_it_did_not_start() -> None:
         orders,
         subprocess.Popen(["sleep", "60"]) as other,
         theirs,
-        subprocess.Popen([sys.executable, "-P", decoding.__file__, *limits], stdin=theirs) as program,
+        subprocess.Popen(
+            [sys.executable, "-P", decoding.__file__, *limits], stdin=theirs.fileno()
+        ) as program,
     ):
         number = decoding.NUMBER.pack(1)
         orders.sendall(decoding.END + number + decoding.PID.pack(other.pid))
