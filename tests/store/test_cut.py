@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from phonobase.store.cut import Cut
     from phonobase.store.take import Take
 
-CUTS = int(150 * float(os.environ.get("TORTURE", "1")))
+CUTS = int(100 * float(os.environ.get("TORTURE", "1")))
 """How many random stretches are cut, for each policy and on each database."""
 
 ROLLOVERS = 5

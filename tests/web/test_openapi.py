@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from phonobase import Archive
 
-EXAMPLES = int(6 * float(os.environ.get("TORTURE", "1")))
+EXAMPLES = int(4 * float(os.environ.get("TORTURE", "1")))
 """How many requests of each kind are made to each operation, on each database."""
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -65,16 +65,15 @@ function ask() {
   find("token", HTMLInputElement).focus();
 }
 
-/** Who was here before, as text. */
-let before = "";
+/** Whether somebody was let in since the page was loaded. */
+let wasHere = false;
 
 /** @param {(who: import("./shapes.js").Me) => void} entered */
 async function enter(entered) {
   const who = await me();
-  const name = JSON.stringify(who);
-  // Of what one may know, another one sees nothing.
-  if (before !== "" && before !== name) return location.reload();
-  before = name;
+  // Of what one may know, another one sees nothing; and what was asked for meanwhile is asked for again.
+  if (wasHere) return location.reload();
+  wasHere = true;
   show(find("sign-in", HTMLElement), false);
   show(find("desk", HTMLElement), true);
   show(find("go-form", HTMLElement), true);
