@@ -230,6 +230,7 @@ def test_it_is_taken_back(archive: Archive, address: str) -> None:
     writer = archive.writer(_RATE, chunk_seconds=1)
     _write(writer, random_pcm(3 * _RATE, 1, "int16"))
     with _listening(address, writer) as heard:
+        wait_until(lambda: len(heard.content) > _RATE)  # what was there has been fetched
         writer.discard()
         assert heard.wait().startswith(b"fLaC")
 
