@@ -19,27 +19,23 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.copying import Copy, copy_rows, settle
 from phonobase import Archive
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
-from phonobase.store.ids import uuid7
 from phonobase.store.query import Query
 from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from uuid import UUID
 
-    from phonobase.store.recording import Recording
 
 RATE = 8_000
 CHUNK_FRAMES, CHUNKS = 16_384, 14
@@ -53,7 +49,6 @@ RATIO_AT_MOST = 1.5
 
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR, MONTH = timedelta(hours=1), timedelta(hours=HOURS)
-_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -83,117 +78,20 @@ def fill(url: str, extent: Extent) -> None:
         model = archive.add(sound.tobytes(), RATE, source="model", started_at=BEGAN - 2 * MONTH)
         if model.chunk_count != CHUNKS:
             raise RuntimeError(f"{model.chunk_count} chunks, not {CHUNKS}")
+        names = [f"source-{number:03}" for number in range(extent.sources)]
+        hours = _hours(names, extent, model.ended_at - model.started_at)
         with archive.engine.connect() as connection:
-            _make_rows(connection, extent, model)
+            copy_rows(connection, model, names, BEGAN, hours)
         with archive.writing() as repository:
             repository.discard(model.id)
-        _settle(archive.engine)
+        settle(archive.engine)
 
 
-def _make_rows(connection: sa.Connection, extent: Extent, model: Recording) -> None:
-    """Copy the rows of one recording to every hour of every source."""
-    dialect = connection.dialect.name
-    postgresql = dialect == "postgresql"
-    moment, key = ("timestamptz", "uuid") if postgresql else ("text", "text")
-    connection.exec_driver_sql(
-        # Constraints would be checked row by row; what is copied has met them.
-        "SET session_replication_role = replica" if postgresql else "PRAGMA foreign_keys = OFF"
-    )
-    connection.commit()
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE made (id {key}, gap_id {key}, source text, "
-        f"began {moment}, ended {moment}, again {moment})"
-    )
-    names = [f"source-{number:03}" for number in range(extent.sources)]
-    connection.execute(
-        sa.text("INSERT INTO phono_source (name, created_at) VALUES (:name, :at)"),
-        [{"name": name, "at": _as_stored(BEGAN, dialect)} for name in names],
-    )
-    rows = _hours(names, extent, model, dialect)
-    while some := list(islice(rows, _AT_ONCE)):
-        connection.execute(_INSERT_MADE, some)
-    for statement in _copies(connection, model, dialect):
-        connection.exec_driver_sql(statement)
-        connection.commit()
-    connection.exec_driver_sql("DROP TABLE made")
-    connection.commit()
-    if not postgresql:
-        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-
-
-_INSERT_MADE = sa.text("INSERT INTO made VALUES (:id, :gap_id, :source, :began, :ended, :again)")
-
-
-def _hours(names: list[str], extent: Extent, model: Recording, dialect: str) -> Iterator[dict[str, object]]:
-    length = model.ended_at - model.started_at
+def _hours(names: list[str], extent: Extent, length: timedelta) -> Iterator[Copy]:
     for hour in range(extent.months * HOURS):
         for place, name in enumerate(names):
             began = BEGAN + hour * HOUR + place * timedelta(milliseconds=10)
-            ended = began + length
-            yield {
-                "id": _id(uuid7(_us(began)), dialect),
-                "gap_id": _id(uuid7(_us(ended)), dialect),
-                "source": name,
-                "began": _as_stored(began, dialect),
-                "ended": _as_stored(ended, dialect),
-                "again": _as_stored(began + HOUR, dialect),
-            }
-
-
-def _copies(connection: sa.Connection, model: Recording, dialect: str) -> Iterator[str]:
-    """Yield the statements that copy the model's rows to what was made."""
-    own = {
-        "id": "m.id",
-        "run_id": "m.id",
-        "source": "m.source",
-        "started_at": "m.began",
-        "ended_at": "m.ended",
-    }
-    key = f"'{_id(model.id, dialect)}'"
-    for table, by in (
-        ("phono_recording", "id"),
-        ("phono_chunk", "recording_id"),
-        ("phono_audio", "recording_id"),
-    ):
-        columns = [column["name"] for column in sa.inspect(connection).get_columns(table)]
-        replaced = own if table == "phono_recording" else {"recording_id": "m.id", "captured_at": "m.began"}
-        taken = ", ".join(replaced.get(name, f"t.{name}") for name in columns)
-        yield (
-            f"INSERT INTO {table} ({', '.join(columns)}) "
-            f"SELECT {taken} FROM made AS m CROSS JOIN {table} AS t WHERE t.{by} = {key}"
-        )
-    yield (
-        "INSERT INTO phono_gap (id, source, started_at, ended_at, cause) "
-        "SELECT gap_id, source, ended, again, 'paused' FROM made"
-    )
-    if dialect == "postgresql":  # whose triggers were off, as its checks were
-        yield "INSERT INTO phono_commit (recording_id, place) SELECT id, 1 FROM made"
-
-
-def _settle(engine: sa.Engine) -> None:
-    """Leave the database as it is after the work of a night."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("VACUUM ANALYZE")
-            connection.exec_driver_sql("CHECKPOINT")
-        else:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _as_stored(moment: datetime, dialect: str) -> object:
-    return (
-        moment
-        if dialect == "postgresql"
-        else moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-    )
-
-
-def _id(value: UUID, dialect: str) -> object:
-    return value if dialect == "postgresql" else value.hex
-
-
-def _us(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+            yield Copy(name, began, began + length, began + HOUR)
 
 
 class Questions:

@@ -15,22 +15,19 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.chromium import measure_chromium
+from benchmarks.copying import Copy, copy_rows, settle
 from phonobase import Archive
 from phonobase.store import schema
-from phonobase.store.columns import to_us
 from phonobase.store.engine import create_engine
-from phonobase.store.ids import uuid7
 from phonobase.web import Limits, create_app
 from tests.support.postgres import PostgresServer
 
@@ -54,7 +51,6 @@ OPENED_AT_MOST_MS = 1000.0
 """What the requests of a view may take together, and the view in a browser, with all it has to do."""
 
 _PACKET = 4096
-_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,11 +80,12 @@ def fill(url: str, recordings: int = RECORDINGS, until: datetime = UNTIL) -> Fil
     with Archive(url) as archive:
         model = _model(archive, recordings, until)
         with archive.engine.connect() as connection:
-            _copy(connection, model, names, recordings // SOURCES, until)
+            copies = _stretches(model, names, recordings // SOURCES, until)
+            copy_rows(connection, model, names, until - YEAR, copies)
         with archive.writing() as repository:
             repository.discard(model.id)
         day = _record_a_day(archive, until)
-        _settle(archive.engine)
+        settle(archive.engine)
     return Filled(names, until, day)
 
 
@@ -100,86 +97,13 @@ def _model(archive: Archive, recordings: int, until: datetime) -> Recording:
     return archive.add(sound.tobytes(), RATE, source="model", started_at=until - 2 * YEAR)
 
 
-def _copy(connection: sa.Connection, model: Recording, names: list[str], each: int, until: datetime) -> None:
-    """Copy a recording's row to all of the year, and those of its chunks to the newest of each source."""
-    dialect = connection.dialect.name
-    postgresql = dialect == "postgresql"
-    moment, key = ("timestamptz", "uuid") if postgresql else ("text", "text")
-    connection.exec_driver_sql(
-        # Constraints would be checked row by row; what is copied has met them.
-        "SET session_replication_role = replica" if postgresql else "PRAGMA foreign_keys = OFF"
-    )
-    connection.commit()
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE made (id {key}, gap_id {key}, source text, began {moment}, ended {moment}, "
-        f"again {moment}, newest boolean)"
-    )
-    rows = _stretches(model, names, each, until)
-    connection.execute(
-        sa.text("INSERT INTO phono_source (name, created_at) VALUES (:name, :at)"),
-        [{"name": name, "at": _stored(until - YEAR, dialect)} for name in names],
-    )
-    while some := list(islice(rows, _AT_ONCE)):
-        connection.execute(
-            sa.text("INSERT INTO made VALUES (:id, :gap_id, :source, :began, :ended, :again, :newest)"),
-            [{name: _stored(value, dialect) for name, value in row.items()} for row in some],
-        )
-    for statement in _copies(connection, model):
-        connection.exec_driver_sql(statement)
-        connection.commit()
-    connection.exec_driver_sql("DROP TABLE made")
-    connection.commit()
-    if not postgresql:
-        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-
-
-def _stretches(model: Recording, names: list[str], each: int, until: datetime) -> Iterator[dict[str, object]]:
+def _stretches(model: Recording, names: list[str], each: int, until: datetime) -> Iterator[Copy]:
     """Yield what was heard and the pause behind it, in the order of time."""
     period, length = YEAR / each, model.ended_at - model.started_at
     for number in range(each):
         for place, name in enumerate(names):
             began = until - YEAR + number * period + place * timedelta(milliseconds=10)
-            yield {
-                "id": uuid7(to_us(began)),
-                "gap_id": uuid7(to_us(began + length)),
-                "source": name,
-                "began": began,
-                "ended": began + length,
-                "again": began + period,
-                "newest": number == each - 1,
-            }
-
-
-def _copies(connection: sa.Connection, model: Recording) -> Iterator[str]:
-    own = {
-        "id": "m.id",
-        "run_id": "m.id",
-        "source": "m.source",
-        "started_at": "m.began",
-        "ended_at": "m.ended",
-        "committed_at": "m.ended",
-    }
-    dialect = connection.dialect.name
-    for table, by in (
-        ("phono_recording", "id"),
-        ("phono_chunk", "recording_id"),
-        ("phono_audio", "recording_id"),
-    ):
-        columns = [column["name"] for column in sa.inspect(connection).get_columns(table)]
-        replaced = own if table == "phono_recording" else {"recording_id": "m.id", "captured_at": "m.began"}
-        taken = ", ".join(replaced.get(name, f"t.{name}") for name in columns)
-        yield (
-            f"INSERT INTO {table} ({', '.join(columns)}) "
-            f"SELECT {taken} FROM made AS m CROSS JOIN {table} AS t "
-            f"WHERE t.{by} = '{_stored(model.id, dialect)}'"
-            + ("" if table == "phono_recording" else " AND m.newest")
-        )
-    yield (
-        "INSERT INTO phono_gap (id, source, started_at, ended_at, cause) "
-        "SELECT gap_id, source, ended, again, 'paused' FROM made"
-    )
-    if dialect == "postgresql":  # whose triggers were off, as its checks were
-        yield "INSERT INTO phono_commit (recording_id, place) SELECT id, 1 FROM made"
+            yield Copy(name, began, began + length, began + period, has_sound=number == each - 1)
 
 
 def _record_a_day(archive: Archive, until: datetime) -> Recording:
@@ -193,25 +117,6 @@ def _record_a_day(archive: Archive, until: datetime) -> Recording:
             writer.write(block)
             left -= len(block)
     return archive.get(writer.id)
-
-
-def _settle(engine: sa.Engine) -> None:
-    """Leave the database as it is after the work of a night."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("VACUUM ANALYZE")
-            connection.exec_driver_sql("CHECKPOINT")
-        else:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _stored(value: object, dialect: str) -> object:
-    """Return a value as the driver of a database takes it."""
-    if dialect == "postgresql":
-        return value
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-    return getattr(value, "hex", value) if not isinstance(value, str | bool) else value
 
 
 def requests(filled: Filled) -> dict[str, dict[str, tuple[str, dict[str, str]]]]:
