@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phonobase.web.admission import SAFE, Admission
 from phonobase.web.log import NotLogged
-from phonobase.web.problems import problem
+from phonobase.web.problems import NOT_NOW, UNEXPECTED, problem
 from phonobase.web.rates import Rates
 from phonobase.web.routed import is_public
 from phonobase.web.site import Site
@@ -124,15 +124,13 @@ class _Guarded:
 
     async def _say_why(self, error: Exception | None) -> None:
         if error is not None:
-            answer = problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the service's log has it"
-            )
+            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)
         elif self._ended is _End.OUT:
             answer = problem(HTTPStatus.UNAUTHORIZED, "who asked is no longer let in")
         else:
             answer = problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "the archive cannot answer this now; the service's log says why",
+                NOT_NOW,
             )
         await answer(self._request.scope, self._receive, self._send)
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from phonobase.store.archive import Archive
 from phonobase.store.current import list_current
 from phonobase.web.problems import Refused, answers
+from phonobase.web.routed import operation
 from phonobase.web.visit import Administering
 
 router = APIRouter(tags=["service"])
@@ -84,7 +85,7 @@ class Measured:
         async def counted(message: Message) -> None:
             nonlocal has_begun
             await send(message)
-            action = getattr(scope.get("endpoint"), "__name__", _OTHER)
+            action = operation(scope) or _OTHER
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(action, message["status"]).inc()
             elif message["type"] == "http.response.body":

@@ -18,6 +18,10 @@ from phonobase.store.lookup import HINT
 
 MEDIA_TYPE = "application/problem+json"
 
+NOT_NOW = "the archive cannot answer this now; the service's log says why"
+UNEXPECTED = "an unexpected error; the service's log has it"
+"""All that a stranger is told of what goes wrong here."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -85,12 +89,12 @@ _SAID: dict[int, tuple[str, str]] = {
     416: ("No byte of it is asked for", "there are 2880086 bytes"),
     422: ("What is asked for means nothing", "query.limit: Input should be less than or equal to 1000"),
     429: ("Asked too often", "too many requests; ask again in 3 seconds"),
-    500: ("What is stored is damaged, or an error", "an unexpected error; the service's log has it"),
+    500: ("What is stored is damaged, or an error", UNEXPECTED),
     503: (
         "The archive does not answer now",
-        "the archive cannot answer this now; the service's log says why",
+        NOT_NOW,
     ),
-    507: ("The archive's disk is full", "the archive cannot answer this now; the service's log says why"),
+    507: ("The archive's disk is full", NOT_NOW),
 }
 
 
@@ -142,7 +146,7 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
         return problem(status, str(error).removesuffix(HINT))
     # What a database says of itself is not for everyone.
     _log.error("%s", error)
-    return problem(status, "the archive cannot answer this now; the service's log says why")
+    return problem(status, NOT_NOW)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -165,4 +169,4 @@ async def _unknown_to_host(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the service's log has it")
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)
