@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
+from starlette.responses import PlainTextResponse
 
 from phonobase import Archive
 from phonobase.web import connection, create_app, server
@@ -17,6 +18,8 @@ from phonobase.web.headers import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 WITHIN_S = 30
 CONNECTIONS = 8
@@ -45,9 +48,15 @@ def full(migrated_sqlite_url: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def _served(url: str) -> Iterator[tuple[str, int]]:
-    with Archive(url) as archive, server.listen("127.0.0.1", 0) as listener:
+    with Archive(url) as archive, _running(create_app(archive)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def _running(app: ASGIApp) -> Iterator[tuple[str, int]]:
+    with server.listen("127.0.0.1", 0) as listener:
         config = uvicorn.Config(
-            create_app(archive),
+            app,
             http=connection.Patient,
             log_level="critical",
             limit_concurrency=CONNECTIONS,
@@ -61,6 +70,30 @@ def _served(url: str) -> Iterator[tuple[str, int]]:
         finally:
             running.should_exit = True
             thread.join()
+
+
+async def _say_hosts(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with what a request has as its host."""
+    hosts = b" ".join(value for name, value in scope.get("headers", ()) if name == b"host")
+    await PlainTextResponse(hosts)(scope, receive, send)
+
+
+_TARGETS = {
+    b"/": b"localhost",
+    b"*": b"localhost",
+    b"http://else.example/": b"else.example",
+    b"http://else.example:8123/?a=b": b"else.example:8123",
+    b"http://[2001:db8::1]:80/": b"[2001:db8::1]:80",
+}
+
+
+@pytest.mark.parametrize("target", _TARGETS, ids=bytes.decode)
+def test_a_target_that_is_a_whole_address_names_the_host(target: bytes) -> None:
+    """The header beside it is not believed, so that nobody before us goes by another host than we do."""
+    with _running(_say_hosts) as address, socket.create_connection(address, WITHIN_S) as wire:
+        wire.sendall(b"OPTIONS %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target)
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert answer.partition(b"\r\n\r\n")[2] == _TARGETS[target]
 
 
 _SLOW = {"nothing": b"", "a beginning": b"GET /api/me HTTP/1.1\r\nHost: localhost\r\nX-Slow: "}

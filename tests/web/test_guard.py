@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -333,6 +333,26 @@ def test_a_request_that_does_not_come_is_let_go(archive: Archive) -> None:
         wire.settimeout(WITHIN_S)
         answer = wire.recv(65536)
     assert answer.startswith(b"HTTP/1.1 408 "), answer
+
+
+@on_sqlite
+@pytest.mark.parametrize("piece", [b"10000\r\n" + b"a" * 65536 + b"\r\n", b""], ids=["endless", "never"])
+def test_a_body_of_who_only_listens_is_nothing(
+    archive: Archive, piece: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever sends one without end, or begins one and leaves it, is let go without an error."""
+    app = create_app(archive, limits=Limits(stalled_seconds=1))
+    with (
+        served(app) as url,
+        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+    ):
+        wire.settimeout(WITHIN_S)
+        wire.sendall(b"GET /api/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert wire.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with suppress(ConnectionError):
+            wire.sendall(piece * 200)
+            list(iter(lambda: wire.recv(65536), b""))
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def _change(archive: Archive, statement: str) -> None:

@@ -39,6 +39,7 @@ def test_who_was_given_what_is_in_the_log(archive: Archive, raw: Raw, program: P
         client.head(f"{path}/audio")
         client.patch(path, json={"title": "x"}, headers=somebody.shows)
         client.get("/api/recordings?source=nowhere", headers=somebody.shows)
+        client.patch(path, json={"title": 7}, headers=somebody.shows)
     found = raw.rows(f"SELECT {FULL} FROM phono_event ORDER BY at, status, id")
     assert [(row[1], row[2], bool(row[3]), row[5]) for row in found] == [
         ("begin_session", None, False, 102),
@@ -49,6 +50,7 @@ def test_who_was_given_what_is_in_the_log(archive: Archive, raw: Raw, program: P
         ("edit_recording", "desk", True, 102),
         ("edit_recording", "desk", True, 200),
         ("list_recordings", "nowhere", False, 404),
+        ("edit_recording", None, True, 422),
     ]
     assert {row[0] for row in found} == {"Anna"}
     assert {row[6] for row in found} == {"testclient"}

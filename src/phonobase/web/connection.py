@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
+import httptools
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -57,6 +58,8 @@ class Patient(HttpToolsProtocol):
         """Wait no more."""
         self._stop_waiting()
         self._reads_head = self._is_whole = False
+        if not self.url.startswith(b"/"):
+            self._take_host()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -105,6 +108,14 @@ class Patient(HttpToolsProtocol):
         """Close it at once; it is not waited for any more."""
         self._stop_waiting()
         self.transport.abort()
+
+    def _take_host(self) -> None:
+        """Take the host from a target that is a whole address: it counts, and not the header."""
+        target = httptools.parse_url(self.url)  # RFC 9112, section 3.2.2
+        if target.host:
+            name = b"[%b]" % target.host if b":" in target.host else target.host
+            host = b"%b:%d" % (name, target.port) if target.port else name
+            self.headers[:] = [field for field in self.headers if field[0] != b"host"] + [(b"host", host)]
 
     def _is_answering(self) -> bool:
         """Whether what is sent belongs to an answer, or stands behind one to a request that is not whole."""

@@ -179,6 +179,19 @@ class _Guarded:
         if not self._more_body:  # what is still to come is that they go
             return await self._receive()
         try:
+            return await self._rest()
+        except HTTPException:
+            if self._request.method in SAFE:  # nobody reads it, only whether they are still there
+                return {"type": "http.disconnect"}
+            raise
+
+    async def _rest(self) -> Message:
+        """Return the next piece of the body.
+
+        Raises:
+            HTTPException: It is too much, or does not come.
+        """
+        try:
             with anyio.fail_after(self._limits.stalled_seconds):
                 message = await self._receive()
         except TimeoutError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import anyio
 from starlette.requests import Request
@@ -143,9 +145,16 @@ class Entry:
             token_id=visitor.token_id if visitor else None,
             address=admission.address or None,
             source=visit.source if visit else None,
-            recording_id=visit.recording_id if visit else None,
+            recording_id=(visit.recording_id if visit else None) or _named(self._scope),
             detail=(admission.reason or detail) if is_refused else (detail or admission.reason),
         )
+
+
+def _named(scope: Scope) -> UUID | None:
+    """Return the recording that a request names, whether or not there is one."""
+    with contextlib.suppress(ValueError):
+        return UUID(scope.get("path_params", {}).get("recording_id", ""))
+    return None
 
 
 def entry_of(request: Request) -> Entry:
