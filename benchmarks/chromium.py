@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import sync_playwright
 
-from phonobase.web import Limits, create_app
+from benchmarks.serving import served
 from tests.browser.watched import ARGUMENTS
 from tests.support.require import require
-from tests.web.serving import served
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from playwright.sync_api import Browser
 
-    from phonobase import Archive
+    from phonobase import Recording
 
 _PATIENCE_MS = 60_000
 _WARM = 1
@@ -50,22 +47,21 @@ class View:
     shown: tuple[str, ...]
 
 
-def measure_chromium(archive: Archive, day: UUID, loads: int, at_most_ms: float) -> int:
+def measure_chromium(url: str, day: Recording, loads: int, at_most_ms: float) -> int:
     """Load the page again and again, print what it took, and return how many views take too long.
 
     Args:
-        archive: What is shown.
+        url: The archive that is shown.
         day: The recording of 24 hours that is opened.
         loads: How often each view is loaded, by a new profile each time.
         at_most_ms: Within how many milliseconds each part of a view is to be shown, at the 99th percentile.
     """
     views = (
         View("first view", "", ("first-contentful-paint", "list", "timeline")),
-        View("24 hours opened", f"#recording={day.hex}", ("waveform",)),
+        View("24 hours opened", f"#source={day.source}&recording={day.id.hex}", ("waveform",)),
     )
-    often = Limits(requests_per_minute=10**6, heavy_requests_per_minute=10**6)
     missed = 0
-    with served(create_app(archive, limits=often)) as address, sync_playwright() as playwright:
+    with served(url) as (_, address), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=require("chromium"), args=ARGUMENTS)
         for view in views:
             missed += _measure(browser, f"{address}/{view.place}", view, loads, at_most_ms)

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import seeking
+from benchmarks.serving import free_port, served, started, wait_for
 from phonobase import Archive
 from phonobase.store import schema
 from phonobase.store.engine import create_engine
@@ -102,7 +102,7 @@ def _measure(database: str, url: str, folder: Path, listeners: int, seconds: flo
     _write_files(url, recordings, folder / "files")
     with (
         _recorders(url, folder) as sources,
-        _server(url) as (server, at),
+        served(url) as (server, at),
         _nginx(folder) as (nginx, files_at),
     ):
         began = _all_committed(url, sources)
@@ -172,46 +172,20 @@ def _recorders(url: str, folder: Path) -> Iterator[list[str]]:
             command += ["--input", "tone", "--samplerate", "48000"]
             if not url.startswith("sqlite"):
                 command += ["--spool", str(folder / f"{source}.db")]
-            running.enter_context(_program(command, signal.SIGINT))
+            running.enter_context(started(command, signal.SIGINT))
         yield sources
-
-
-@contextlib.contextmanager
-def _server(url: str) -> Iterator[tuple[int, str]]:
-    """Serve an archive, and yield the process and its address."""
-    port = _free_port()
-    command = [sys.executable, "-m", "phonobase", "serve", "--db", url, "--port", str(port)]
-    with _program([*command, "--requests-per-minute", "1000000"], signal.SIGTERM) as pid:
-        _wait_for(port)
-        yield pid, f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
 def _nginx(folder: Path) -> Iterator[tuple[int, str]]:
     """Serve the folder with the files, and yield the process and its address."""
-    port = _free_port()
+    port = free_port()
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
     folder.chmod(0o755)
     program = shutil.which("nginx") or sys.exit("nginx is missing: sudo apt-get install nginx-light")
-    with _program([program, "-p", str(folder), "-c", str(folder / "nginx.conf")], signal.SIGTERM) as pid:
-        _wait_for(port)
+    with started([program, "-p", str(folder), "-c", str(folder / "nginx.conf")], signal.SIGTERM) as pid:
+        wait_for(port)
         yield pid, f"http://127.0.0.1:{port}"
-
-
-@contextlib.contextmanager
-def _program(command: list[str], ends_with: signal.Signals) -> Iterator[int]:
-    environment = os.environ | {"PYTHONPATH": f"{_ROOT / 'src'}"}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            yield process.pid
-        finally:
-            process.send_signal(ends_with)
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def _all_committed(url: str, sources: list[str]) -> dict[str, datetime]:
@@ -257,25 +231,6 @@ def _memory_mib(pid: int) -> float:
     pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     statuses = [Path(f"/proc/{each}/status").read_text() for each in pids]
     return sum(int(status.split("VmRSS:")[1].split()[0]) for status in statuses) / 1024
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    give_up_s = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > give_up_s:
-                sys.exit("a server does not start")
-            time.sleep(0.1)
-        else:
-            return
 
 
 def main() -> None:

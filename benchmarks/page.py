@@ -206,7 +206,7 @@ def measure_page(
             )
             with Archive(url) as archive:
                 missed += measure(archive, filled, asked)
-                missed += measure_chromium(archive, filled.day.id, loads, OPENED_AT_MOST_MS)
+            missed += measure_chromium(url, filled.day, loads, OPENED_AT_MOST_MS)
         if database == "postgresql":
             postgres.drop_database("page")
     return missed

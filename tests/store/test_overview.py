@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonobase.errors import InvalidDetails
-from phonobase.store import overview as overviews
+from phonobase.store import loudness
 from phonobase.store.columns import from_us, to_us
 from phonobase.store.coverage import Heard, Missed, summed
 from phonobase.store.coverage import account as one_by_one
@@ -186,15 +186,27 @@ def _loud(amplitudes: list[int], frames: int) -> bytes:
     return np.repeat(np.array(amplitudes, np.int16), frames).tobytes()
 
 
+@pytest.mark.parametrize("asked", ["many at once", "one by one"])
+@pytest.mark.parametrize(("since_s", "until_s"), [(-5.0, 40.0), (3.3, 21.7), (3.999999, 26.000001)])
 @pytest.mark.parametrize("columns", [1, 7, 60, 997])
-def test_levels(archive: Archive, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_levels(
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    since_s: float,
+    until_s: float,
+    asked: str,
+) -> None:
     """A column has the peak of the loudest chunk that reaches into it; of too many, of the recording."""
+    if asked == "one by one":
+        monkeypatch.setattr(loudness, "MANY_CHUNKS", 0)
     loud = [1000 * (1 + number * 7 % 31) for number in range(15)]
     recording = archive.add(_loud(loud, 16384), 8192, source="desk-3", started_at=BEGAN)
     archive.add(_loud([30], 8192), 8192, source="desk-3", started_at=BEGAN + 10 * SECOND)
     assert recording.chunk_count == len(loud)
+    period = BEGAN + since_s * SECOND, BEGAN + until_s * SECOND
 
-    found = overview(archive, "desk-3", BEGAN - 5 * SECOND, BEGAN + 40 * SECOND, columns)
+    found = overview(archive, "desk-3", *period, columns)
 
     assert found.by_chunk
     expected = []
@@ -205,13 +217,31 @@ def test_levels(archive: Archive, monkeypatch: pytest.MonkeyPatch, columns: int)
         expected.append(20 * math.log10(max(there) / 32768) if there else -math.inf)
     assert found.peak_dbfs.tolist() == pytest.approx(expected)
 
-    monkeypatch.setattr(overviews, "CHUNKS_AT_MOST", 0)
-    coarse = overview(archive, "desk-3", BEGAN - 5 * SECOND, BEGAN + 40 * SECOND, columns)
-    assert coarse.by_chunk is (columns == 1)
+    monkeypatch.setattr(loudness, "CHUNKS_AT_MOST", 0)
+    coarse = overview(archive, "desk-3", *period, columns)
+    assert coarse.by_chunk is (columns == 1 and since_s < 0)
     whole = 20 * math.log10(max(loud) / 32768)
     assert coarse.peak_dbfs.tolist() == pytest.approx(
         [whole if level > -math.inf else level for level in expected]
     )
+
+
+def test_a_chunk_that_ends_as_a_period_begins_is_not_in_it(archive: Archive, raw: Raw) -> None:
+    """Although its last frame is, in part, where a microsecond is less than the rest of that frame."""
+    archive.add(_loud([3000, 20], 90_112), 44_100, source="desk-3", started_at=BEGAN)
+    assert [row[0] for row in raw.rows("SELECT first_frame FROM phono_chunk ORDER BY seq")] == [0, 90_112]
+    end = BEGAN + timedelta(microseconds=90_112 * 1_000_000 // 44_100)
+    found = overview(archive, "desk-3", end, end + SECOND, 10)
+    assert found.peak_dbfs.tolist() == pytest.approx([20 * math.log10(20 / 32768)] * 10)
+
+
+def test_levels_of_all_time(archive: Archive) -> None:
+    """Where columns are too many microseconds for a database's numbers, whole recordings have to do."""
+    archive.add(_loud([20, 30], 16384), 8192, source="desk-3", started_at=BEGAN)
+    since = datetime(1000, 1, 1, tzinfo=UTC)
+    found = overview(archive, "desk-3", since, BEGAN + SECOND, 1000)
+    assert not found.by_chunk
+    assert found.peak_dbfs[-1] == pytest.approx(20 * math.log10(30 / 32768))
 
 
 def test_few_are_listed(archive: Archive, raw: Raw) -> None:

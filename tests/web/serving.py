@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import uvicorn
+
+from phonobase.web.connection import Patient
+from phonobase.web.server import address_of, listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +23,10 @@ _PATIENCE_S = 30
 @contextlib.contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """Serves an application in a thread of its own and yields its address, without a slash behind."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=Patient, log_level="warning", timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -31,7 +35,7 @@ def served(app: FastAPI) -> Iterator[str]:
             assert time.monotonic() < give_up, "uvicorn does not start"
             assert thread.is_alive(), "uvicorn has ended"
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield address_of(listener)
     finally:
         server.should_exit = True
         thread.join()

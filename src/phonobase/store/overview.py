@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from phonobase.errors import InvalidDetails
 from phonobase.store.columns import from_us, to_us
 from phonobase.store.coverage import UNRECORDED
 from phonobase.store.gaps import GapColumns, gap_rows
-from phonobase.store.models import ChunkRow, GapRow, RecordingRow
+from phonobase.store.loudness import Recordings, loudest
+from phonobase.store.models import GapRow, RecordingRow
 from phonobase.store.recording import LONGEST, State
+from phonobase.store.soonest import instant, instants_us, plain
 from phonobase.store.spans import HEARD, Account, Spans, account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
     import numpy.typing as npt
     from sqlalchemy.orm import Session
@@ -31,11 +33,6 @@ if TYPE_CHECKING:
 FEW = 500
 """So many recordings are listed one by one, and no more."""
 
-CHUNKS_AT_MOST = 50_000
-"""Beyond so many chunks, a bit more than a day of them, the levels of whole recordings have to do."""
-
-_SECOND_US = 1_000_000
-_IDS_AT_ONCE = 500
 _DIALECTS = ("sqlite", "postgresql")
 
 
@@ -132,7 +129,7 @@ def overview(
     with archive.one_moment() as session:
         recordings = _recordings(session, source, since, until)
         gaps = _gaps(session, source, since, until, recordings)
-        peaks, by_chunk = _peaks(session, recordings, edges_us)
+        peaks, by_chunk = loudest(session, recordings, edges_us)
         listed = _listed(session, source, since, until) if len(recordings.ids) <= FEW else ()
     became = account(recordings.spans, gaps.spans, gaps.inside, since_us, until_us)
     return Overview(
@@ -147,18 +144,7 @@ def overview(
     )
 
 
-_RECORDING, _CHUNKS, _GAP = (cast("sa.Table", row.__table__) for row in (RecordingRow, ChunkRow, GapRow))
-
-
-@dataclass(frozen=True, slots=True)
-class _Recordings:
-    """The recordings of a period, column by column of their table, in the order of their start."""
-
-    spans: Spans
-    peak_dbfs: npt.NDArray[np.float64]
-    chunk_count: npt.NDArray[np.int64]
-    sample_rate: npt.NDArray[np.int64]
-    ids: Sequence[str]
+_RECORDING, _GAP = (cast("sa.Table", row.__table__) for row in (RecordingRow, GapRow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,23 +166,23 @@ def _within(since: datetime, until: datetime, source: str) -> tuple[sa.ColumnEle
     )
 
 
-def _recordings(session: Session, source: str, since: datetime, until: datetime) -> _Recordings:
+def _recordings(session: Session, source: str, since: datetime, until: datetime) -> Recordings:
     dialect, recording = session.get_bind().dialect.name, _RECORDING.c
     rows = session.execute(
         select(
-            _instant(recording.started_at, dialect),
-            _instant(recording.ended_at, dialect),
+            instant(recording.started_at, dialect),
+            instant(recording.ended_at, dialect),
             recording.peak_dbfs,
             recording.chunk_count,
             recording.sample_rate,
-            _plain(recording.id, dialect),
+            plain(recording.id, dialect),
         )
         .where(*_within(since, until, source))
         .order_by(recording.started_at)
     ).all()
     start, end, peak, chunks, rates, ids = zip(*rows, strict=True) if rows else ((),) * 6
-    return _Recordings(
-        Spans(_to_us(start, dialect), _to_us(end, dialect)),
+    return Recordings(
+        Spans(instants_us(start, dialect), instants_us(end, dialect)),
         np.array(peak, np.float64),
         np.array(chunks, np.int64),
         np.array(rates, np.int64),
@@ -204,7 +190,7 @@ def _recordings(session: Session, source: str, since: datetime, until: datetime)
     )
 
 
-def _gaps(session: Session, source: str, since: datetime, until: datetime, recordings: _Recordings) -> _Gaps:
+def _gaps(session: Session, source: str, since: datetime, until: datetime, recordings: Recordings) -> _Gaps:
     dialect = session.get_bind().dialect.name
     rows = list(gap_rows(session, _GAP_COLUMNS[dialect], source, since, until))
     start, end, inside, causes, _ = zip(*rows, strict=True) if rows else ((),) * 5
@@ -212,79 +198,10 @@ def _gaps(session: Session, source: str, since: datetime, until: datetime, recor
     if any(recording_id is not None for recording_id in inside):
         numbers = {recording_id: number for number, recording_id in enumerate(recordings.ids)}
     return _Gaps(
-        Spans(_to_us(start, dialect), _to_us(end, dialect)),
+        Spans(instants_us(start, dialect), instants_us(end, dialect)),
         np.array([numbers.get(recording_id, -1) for recording_id in inside], np.int64),
         causes,
     )
-
-
-def _peaks(
-    session: Session, recordings: _Recordings, edges_us: Times
-) -> tuple[npt.NDArray[np.float64], bool]:
-    """Return the loudest peak in each column, and whether it is that of its chunks."""
-    peaks = np.full(len(edges_us) - 1, -np.inf)
-    spans = recordings.spans
-    first, last = _columns_of(spans, edges_us)
-    in_one = (first == last) & (spans.start_us >= edges_us[0]) & (spans.end_us <= edges_us[-1])
-    np.maximum.at(peaks, first[in_one], recordings.peak_dbfs[in_one])
-    rest = np.flatnonzero(~in_one & (first <= last))
-    lengths = np.maximum(1, spans.end_us[rest] - spans.start_us[rest])
-    inside = np.minimum(spans.end_us[rest], edges_us[-1]) - np.maximum(spans.start_us[rest], edges_us[0])
-    by_chunk = bool((recordings.chunk_count[rest] * (inside / lengths)).sum() <= CHUNKS_AT_MOST)
-    found = (
-        _chunks(session, recordings, rest, int(edges_us[0]), int(edges_us[-1]))
-        if by_chunk
-        else (Spans(spans.start_us[rest], spans.end_us[rest]), recordings.peak_dbfs[rest])
-    )
-    _raise_peaks(peaks, *found, edges_us)
-    return peaks, by_chunk
-
-
-def _raise_peaks(
-    peaks: npt.NDArray[np.float64], spans: Spans, levels: npt.NDArray[np.float64], edges_us: Times
-) -> None:
-    """Raise the peak of each column to that of the loudest span that reaches into it."""
-    first, last = _columns_of(spans, edges_us)
-    count = np.maximum(0, last - first + 1)
-    offset = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-    np.maximum.at(peaks, np.repeat(first, count) + offset, np.repeat(levels, count))
-
-
-def _columns_of(spans: Spans, edges_us: Times) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the first and the last column that each span reaches into; the last is less, where none."""
-    first = edges_us.searchsorted(spans.start_us, "right") - 1
-    last = edges_us.searchsorted(spans.end_us, "left") - 1
-    columns = len(edges_us) - 1
-    return first.clip(0), last.clip(max=columns - 1)
-
-
-def _chunks(
-    session: Session, recordings: _Recordings, numbers: npt.NDArray[np.int64], since_us: int, until_us: int
-) -> tuple[Spans, npt.NDArray[np.float64]]:
-    """Return the times and the peaks of the chunks of some recordings that reach into a period."""
-    spans, dialect = recordings.spans, session.get_bind().dialect.name
-    whole = (spans.start_us[numbers] >= since_us) & (spans.end_us[numbers] <= until_us)
-    rows: list[Any] = []
-    for begin in range(0, np.count_nonzero(whole), _IDS_AT_ONCE):
-        ids = [UUID(recordings.ids[number]) for number in numbers[whole][begin : begin + _IDS_AT_ONCE]]
-        rows += session.execute(_CHUNKS_OF_MANY[dialect], {"ids": ids})
-    for number in numbers[~whole].tolist():
-        start_us, rate = int(spans.start_us[number]), int(recordings.sample_rate[number])
-        values = {
-            "id": UUID(recordings.ids[number]),
-            "first": max(0, (since_us - start_us) * rate // _SECOND_US),
-            "stop": -(-(until_us - start_us) * rate // _SECOND_US),
-        }
-        rows += session.execute(_CHUNKS_OF_ONE[dialect], values)
-    holder_ids, firsts, counts, levels = zip(*rows, strict=True) if rows else ((),) * 4
-    number_of = {recordings.ids[number]: number for number in numbers.tolist()}
-    holders = np.array([number_of[holder_id] for holder_id in holder_ids], np.int64)
-    first_frame, frame_count = (np.array(counted, np.int64) for counted in (firsts, counts))
-    starts_us, rates = spans.start_us[holders], recordings.sample_rate[holders]
-    begin_us, end_us = (
-        starts_us + frame * _SECOND_US // rates for frame in (first_frame, first_frame + frame_count)
-    )
-    return Spans(begin_us, end_us), np.array(levels, np.float64)
 
 
 def _missing(became: Account, gaps: _Gaps, apart_us: int, known_until_us: int) -> tuple[Missing, ...]:
@@ -338,52 +255,13 @@ def _listed(session: Session, source: str, since: datetime, until: datetime) -> 
     )
 
 
-def _instant(column: sa.ColumnElement[datetime], dialect: str) -> sa.ColumnElement[Any]:
-    """Return a moment as the database gives it soonest; ``_to_us`` understands it."""
-    if dialect == "sqlite":
-        return sa.type_coerce(column, sa.Text).label(column.name)
-    return sa.cast(sa.extract("epoch", column) * _SECOND_US, sa.BigInteger).label(column.name)
-
-
-def _to_us(moments: Sequence[Any], dialect: str) -> Times:
-    """Return what ``_instant`` selected as microseconds since 1970-01-01 UTC."""
-    return np.array(moments, "M8[us]" if dialect == "sqlite" else np.int64).astype(np.int64)
-
-
-def _plain(column: sa.ColumnElement[UUID], dialect: str) -> sa.ColumnElement[str]:
-    """Return an id as text: to make an object of each takes long."""
-    if dialect == "sqlite":
-        return sa.type_coerce(column, sa.Text).label(column.name)
-    return sa.cast(column, sa.Text).label(column.name)
-
-
 _GAP_COLUMNS = {
     dialect: GapColumns(
-        _instant(_GAP.c.started_at, dialect),
-        _instant(_GAP.c.ended_at, dialect),
-        _plain(_GAP.c.recording_id, dialect),
+        instant(_GAP.c.started_at, dialect),
+        instant(_GAP.c.ended_at, dialect),
+        plain(_GAP.c.recording_id, dialect),
         _GAP.c.cause,
-        _plain(_GAP.c.id, dialect),
+        plain(_GAP.c.id, dialect),
     )
     for dialect in _DIALECTS
 }
-_CHUNK = _CHUNKS.c
-_LEVELS = {
-    dialect: select(
-        _plain(_CHUNK.recording_id, dialect), _CHUNK.first_frame, _CHUNK.frame_count, _CHUNK.peak_dbfs
-    )
-    for dialect in _DIALECTS
-}
-_OF_MANY = _CHUNK.recording_id.in_(bindparam("ids", expanding=True))
-_CHUNKS_OF_MANY = {dialect: levels.where(_OF_MANY) for dialect, levels in _LEVELS.items()}
-_OF_ONE = (
-    _CHUNK.recording_id == bindparam("id"),
-    _CHUNK.first_frame
-    >= select(_CHUNK.first_frame)
-    .where(_CHUNK.recording_id == bindparam("id"), _CHUNK.first_frame <= bindparam("first"))
-    .order_by(_CHUNK.first_frame.desc())
-    .limit(1)
-    .scalar_subquery(),
-    _CHUNK.first_frame < bindparam("stop"),
-)
-_CHUNKS_OF_ONE = {dialect: levels.where(*_OF_ONE) for dialect, levels in _LEVELS.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import socket
+import sys
 from collections.abc import Sequence
 
 import uvicorn
@@ -16,6 +18,7 @@ from phonobase.web.connection import Patient
 
 _ENDS_WITHIN_S = 2
 _FILES = 512
+_SWITCHES_AFTER_S = 0.0001
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -32,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server((str(address[0]), port), family=family)
+        listener = socket.create_server((str(address[0]), port), family=family)
     except PermissionError as error:
         raise CannotServe(f"port {port} is not for this user; name one of 1024 or above") from error
     except OSError as error:
@@ -41,6 +44,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotServe(
             f"cannot listen at {host} port {port}: {reason}; name another with --host and --port"
         ) from error
+    # Its connections have it from there. asyncio sets it only where a socket names its protocol, and without
+    # it the bytes behind a head wait for the other side, often for 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:
@@ -72,8 +79,20 @@ def run(app: FastAPI, listener: socket.socket, *, connections: int, forwarded_fr
         limit_concurrency=connections,
         timeout_graceful_shutdown=_ENDS_WITHIN_S,
     )
+    _favour_rows()
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once all is closed
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _favour_rows() -> None:
+    """Let answers that are made of many rows be made soon, also beside each other."""
+    # What is there now stays for good; to look through it for garbage again and again takes as long as the
+    # rows themselves.
+    gc.collect()
+    gc.freeze()
+    # A thread that reads SQLite gives the interpreter up with each row. Beside one that calculates, it has it
+    # back after so long: 40,000 rows take 0.6 seconds instead of 18.
+    sys.setswitchinterval(_SWITCHES_AFTER_S)
 
 
 def _let_open(connections: int) -> None:

@@ -105,12 +105,12 @@ export class RecordingView extends EventTarget {
     this.showFacts(recording);
     this.editor.open(recording);
     this.take((cursor - start) / SECOND);
-    this.wave.open(recording, cursor, window);
+    const drawn = this.drawOverview(recording, signal).catch(complain);
+    this.wave.open(recording, cursor, window, drawn);
     find("download-whole", HTMLAnchorElement).href = audioAddress(id, { download: 1 });
     this.showPosition();
     this.showPlaying();
     gapsInside(id, signal).then((gaps) => this.wave.setGaps(gaps), complain);
-    this.drawOverview(recording, signal).catch(complain);
     return recording;
   }
 

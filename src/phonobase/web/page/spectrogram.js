@@ -56,6 +56,8 @@ export class Spectrogram {
     this.drawn = { start: 0, stop: 1 };
     /** @type {Frames} */
     this.wanted = { start: 0, stop: 1 };
+    /** What comes first: to see tones takes the archive longer. @type {Promise<unknown>} */
+    this.after = Promise.resolve();
     this.asking = new AbortController();
     this.fetchSoon = settled(SETTLES_MS, () => this.fetch());
   }
@@ -93,11 +95,13 @@ export class Spectrogram {
   async fetch() {
     this.asking.abort();
     this.asking = new AbortController();
+    const { signal } = this.asking;
+    await this.after;
     const { recording, wanted } = this;
-    if (!recording || !this.canvas.clientWidth) return;
+    if (signal.aborted || !recording || !this.canvas.clientWidth) return;
     const size = { width: Math.min(2000, this.canvas.clientWidth), height: this.canvas.clientHeight };
     try {
-      const blob = await askSpectrogram(recording.id, { ...wanted, ...size }, this.asking.signal);
+      const blob = await askSpectrogram(recording.id, { ...wanted, ...size }, signal);
       this.grey = await createImageBitmap(blob);
       if (recording !== this.recording) return;
       this.drawn = wanted;

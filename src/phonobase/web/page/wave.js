@@ -98,9 +98,11 @@ export class Wave extends EventTarget {
    * @param {import("./shapes.js").Recording} recording
    * @param {number} cursor
    * @param {[number, number] | null} window
+   * @param {Promise<unknown>} overview what is to be drawn before the tones are asked for
    */
-  open(recording, cursor, window) {
+  open(recording, cursor, window, overview) {
     this.recording = recording;
+    this.spectrogram.after = overview;
     this.peaks = null;
     this.gaps = [];
     this.cursor = cursor;
