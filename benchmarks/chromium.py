@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from phonobase import Recording
 
 _PATIENCE_MS = 60_000
+_PAUSE_MS = 1_500
 _WARM = 1
 
 _SINCE_NAVIGATION = """
@@ -92,6 +93,7 @@ def _shown_after(browser: Browser, url: str, shown: tuple[str, ...]) -> list[flo
         page = context.new_page()
         page.goto(url, wait_until="commit")
         times: list[float] = page.evaluate(_SINCE_NAVIGATION, list(shown))
+        page.wait_for_timeout(_PAUSE_MS)  # what is not measured comes to its end, and does not slow the next
     finally:
         context.close()
     return times

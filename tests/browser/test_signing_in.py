@@ -104,8 +104,7 @@ def test_somebody_else_who_signs_in_sees_what_is_theirs(guarded: tuple[Shown, st
     window["#results a"].first.click()
     expect(window["#recording-title"]).to_have_text("Call")
     window.page.context.clear_cookies()
-    window["#find-text"].fill("call")
-    window["#find-text"].press("Enter")
+    window["#find-form"].dispatch_event("submit")
     expect(window["#sign-in"]).to_be_visible()
 
     _sign_in(window, other)

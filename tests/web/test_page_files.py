@@ -37,11 +37,12 @@ class Tags(HTMLParser):
             self.inside.append(data)
 
     def addresses(self) -> list[str]:
-        """Every address that the browser loads by itself."""
+        """Every address of a file that the browser loads by itself."""
         return [
             address
             for tag, attributes in self.found
             for name in ("src", "href")
+            if attributes.get("as") != "fetch"
             if (address := attributes.get(name)) and tag in {"script", "link", "img", "audio"}
         ]
 
@@ -89,6 +90,18 @@ def test_everything_that_the_page_loads_is_there(place: tuple[TestClient, str]) 
     names = {address.rsplit("/", 1)[-1] for address in found}
     assert {"main.js", "style.css", "icon.svg", "api.js", "wavesurfer.esm.js", "regions.esm.js"} <= names
     assert all(address.startswith(f"{prefix}page/") for address in found)
+
+
+def test_all_modules_are_named_at_once(client: TestClient) -> None:
+    """A browser need not find them by one level of imports after the other."""
+    named = {
+        attributes["href"]
+        for _, attributes in Tags(client.get("/").text).found
+        if attributes.get("rel") == "modulepreload"
+    }
+    modules = {address.lstrip("/") for address in loaded(client, "/") if address.endswith(".js")}
+    assert {each.rsplit("/", 1)[-1] for each in modules - named} == {"first.js"}
+    assert named <= modules
 
 
 def test_the_prefix_without_a_slash_leads_to_the_page(archive: Archive) -> None:

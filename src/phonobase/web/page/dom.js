@@ -55,6 +55,12 @@ export function settled(delay, call) {
 }
 
 /**
+ * Waits.
+ * @param {number} delay in milliseconds
+ */
+export const passed = (delay) => new Promise((done) => setTimeout(done, delay));
+
+/**
  * Calls a function at most once a frame.
  * @param {() => void} draw
  */

@@ -8,7 +8,7 @@ import {
   Refusal,
 } from "./api.js";
 import { look } from "./causes.js";
-import { find, settled, show } from "./dom.js";
+import { find, passed, settled, show } from "./dom.js";
 import { Listening } from "./listen.js";
 import { Marks, readStretch, writeStretch } from "./marks.js";
 import { RecordingView } from "./recording.js";
@@ -38,6 +38,8 @@ import {
 import { Timeline } from "./timeline.js";
 
 const NOTES_MS = 400;
+/** So long, at most, a recording is drawn before all the rest is asked for. */
+const DRAWS_MS = 700;
 
 startTheme();
 const sources = new Sources();
@@ -49,6 +51,19 @@ const listening = new Listening(async (source) => {
   const doing = (await askStatus()).find((status) => status.source === source && status.recording);
   return doing ? askRecording(doing.recording_id) : null;
 });
+
+/** What is opened before the sources are asked for. @type {{id: string, opening: ReturnType<typeof view.open>} | null} */
+let foreseen = null;
+
+/** Opens the recording that the address names, and waits for a while until it is drawn. */
+async function foresee() {
+  const here = place();
+  if (here.recording === null) return;
+  const opening = view.open(here.recording, here.at ? parse(here.at) : null, readStretch(here.window));
+  foreseen = { id: here.recording, opening };
+  const drawn = opening.then(() => view.drawing).catch(() => {}); // whoever arrives there says why it is not
+  await Promise.race([drawn, passed(DRAWS_MS)]);
+}
 
 /** Shows the place that the address names. */
 async function arrive() {
@@ -101,7 +116,7 @@ async function openRecording() {
     return;
   }
   const at = here.at ? parse(here.at) : null;
-  if (view.recording?.id === here.recording) {
+  if (view.recording?.id === here.recording && foreseen === null) {
     if (at !== null && Math.abs(at - view.moment) > SECOND / 100) view.seek(at);
     return;
   }
@@ -123,8 +138,10 @@ async function openRecording() {
  * @param {[number, number] | null} window
  */
 async function opened(id, at, window) {
+  const early = foreseen?.id === id ? foreseen.opening : null;
+  foreseen = null;
   try {
-    return await view.open(id, at, window);
+    return await (early ?? view.open(id, at, window));
   } catch (error) {
     if (!(error instanceof Refusal && (error.status === 404 || error.status === 422))) throw error;
     view.close();
@@ -189,6 +206,7 @@ function showLive() {
 
 /** Keeps the address true to what is shown. */
 function noteNow() {
+  if (timeline.source === null) return; // nobody has arrived yet
   const { from, to } = timeline.viewport;
   const { from: start, to: stop } = view.wave.viewport;
   const open = view.recording;
@@ -314,7 +332,8 @@ startShortcuts({
 });
 find("zone", HTMLElement).textContent = `${ZONE.replaceAll("_", " ")}, ${offset(now())}`;
 find("go-date", HTMLInputElement).value = dateField(midnight(now(), -1));
-startSession((who) => {
+startSession(async (who) => {
   view.editor.allow(who.scope !== "read");
+  await foresee();
   sources.start();
 });

@@ -34,6 +34,8 @@ export class RecordingView extends EventTarget {
     this.taken = 0;
     /** How long the recording was when it was drawn as a whole, in seconds. */
     this.drawn = 0;
+    /** Until it is drawn as a whole. @type {Promise<unknown>} */
+    this.drawing = Promise.resolve();
     this.asking = new AbortController();
     this.listen();
   }
@@ -105,8 +107,8 @@ export class RecordingView extends EventTarget {
     this.showFacts(recording);
     this.editor.open(recording);
     this.take((cursor - start) / SECOND);
-    const drawn = this.drawOverview(recording, signal).catch(complain);
-    this.wave.open(recording, cursor, window, drawn);
+    this.drawing = this.drawOverview(recording, signal).catch(complain);
+    this.wave.open(recording, cursor, window, this.drawing);
     find("download-whole", HTMLAnchorElement).href = audioAddress(id, { download: 1 });
     this.showPosition();
     this.showPlaying();

@@ -65,15 +65,16 @@ function ask() {
   find("token", HTMLInputElement).focus();
 }
 
-/** Whether somebody was let in since the page was loaded. */
-let wasHere = false;
+/** Who was let in since the page was loaded. @type {string | null} */
+let wasHere = null;
 
 /** @param {(who: import("./shapes.js").Me) => void} entered */
 async function enter(entered) {
   const who = await me();
-  // Of what one may know, another one sees nothing; and what was asked for meanwhile is asked for again.
-  if (wasHere) return location.reload();
-  wasHere = true;
+  // What was asked for meanwhile is asked for again; of what one may know, another one sees nothing.
+  if (wasHere === who.name) return location.reload();
+  if (wasHere !== null) return location.replace(location.pathname + location.search);
+  wasHere = who.name;
   show(find("sign-in", HTMLElement), false);
   show(find("desk", HTMLElement), true);
   show(find("go-form", HTMLElement), true);
