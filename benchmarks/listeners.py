@@ -132,8 +132,10 @@ def _measure(database: str, url: str, folder: Path, listeners: int, seconds: flo
     bars = (
         (
             ours.p99_ms <= P99_AT_MOST_MS,
-            f"p99 of the first byte, in ms     {ours.p99_ms:7.1f}   at most {P99_AT_MOST_MS:.0f}; "
-            f"{ours.p99_ms / theirs.p99_ms:.0f} times that of nginx",
+            (
+                f"p99 of the first byte, in ms     {ours.p99_ms:7.1f}   at most {P99_AT_MOST_MS:.0f}; "
+                f"{ours.p99_ms / theirs.p99_ms:.0f} times that of nginx"
+            ),
         ),
         (
             growth <= GROWTH_AT_MOST,
