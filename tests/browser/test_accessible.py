@@ -8,10 +8,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from phonobase import Archive
+from phonobase.web import create_app
+from phonobase.web.tokens import Tokens
 from tests.browser.office import at
 from tests.browser.shown import DESKTOP, PHONE, shown
 from tests.docs.pages import ROOT
 from tests.support.require import missing
+from tests.web.serving import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -69,6 +73,24 @@ def test_every_view_is_accessible(
         window["#help"].click()
         expect(window["#help-dialog"]).to_be_visible()
         _assert_accessible(window, "help")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_signing_in_is_accessible(browser: Browser, migrated_sqlite_url: str, colours: str) -> None:
+    """Axe finds nothing serious in the form, nor where it complains."""
+    with (
+        Archive(migrated_sqlite_url) as archive,
+        served(create_app(archive, authenticate=Tokens(archive))) as address,
+        shown(browser, address, color_scheme=colours) as window,
+    ):
+        window.watch.expected.append("401 (Unauthorized)")
+        window.watch.tolerated.append("Applying inline style")
+        window.page.goto(f"{address}/")
+        window["#token"].fill("nobody's")
+        _assert_accessible(window, "sign-in")
+        window["#token"].press("Enter")
+        expect(window["#alert"]).to_be_visible()
+        _assert_accessible(window, "refused")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATE = 8_000
-SAMPLES = np.arange(RATE, dtype=np.int16)
+SAMPLES = np.tile(np.arange(RATE, dtype=np.int16), 60)
+"""More than a pipe holds, so that who decodes them waits for who takes them."""
 WITHIN_S = 30
 
 
@@ -40,7 +41,7 @@ def ours() -> Iterator[Decoders]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A second of sound."""
+    """A minute of sound."""
     path = tmp_path / "sound.wav"
     content = io.BytesIO()
     soundfile.write(content, SAMPLES, RATE, format="WAV", subtype="PCM_16")

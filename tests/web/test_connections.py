@@ -193,6 +193,16 @@ def test_who_is_too_many_is_told_so_as_of_everything_else(full: tuple[str, int])
     assert (json.loads(body)["status"], fields["retry-after"]) == (503, "5")
 
 
+def test_what_is_written_is_sent_at_once() -> None:
+    """The bytes behind a head do not wait until the other side has acknowledged the head."""
+    with (
+        server.listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname(), WITHIN_S),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def _assert_answered(wire: socket.socket) -> None:
     """Read the whole answer of one who asked for the health."""
     answer = b""

@@ -336,6 +336,16 @@ def test_a_request_that_does_not_come_is_let_go(archive: Archive) -> None:
 
 
 @on_sqlite
+def test_what_is_one_value_comes_once(archive: Archive) -> None:
+    """Of two, one program would see the first, and another one the last; lists are as long as they are."""
+    archive.add(PCM, 8000, source="desk")
+    with door(archive, open_here=True) as client:
+        assert client.get("/api/recordings?source=desk&source=else").status_code == 422
+        assert client.get("/api/gaps?source=desk&source=desk").status_code == 422
+        assert len(client.get("/api/recordings?sources=desk&sources=desk").json()["recordings"]) == 1
+
+
+@on_sqlite
 @pytest.mark.parametrize("piece", [b"10000\r\n" + b"a" * 65536 + b"\r\n", b""], ids=["endless", "never"])
 def test_a_body_of_who_only_listens_is_nothing(
     archive: Archive, piece: bytes, caplog: pytest.LogCaptureFixture

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
 
 from phonobase.store.archive import Archive
 from phonobase.store.lookup import no_source, not_found
@@ -15,6 +18,9 @@ from phonobase.web.admission import admission_of
 from phonobase.web.log import entry_of
 from phonobase.web.site import Site, site_of
 from phonobase.web.visitor import Scope, Visitor
+
+_LISTS = frozenset({"sources"})
+"""Parameters that may come more than once."""
 
 
 class Visit:
@@ -92,9 +98,24 @@ def visiting(scope: Scope) -> Callable[[Request], Awaitable[Visit]]:
         visitor = await admission_of(request).let_in()
         request.state.visit = visit = Visit(request, visitor)
         visitor.check(scope)
+        _refuse_twice(request)
         return visit
 
     return visit
+
+
+def _refuse_twice(request: Request) -> None:
+    """Refuse a question that says two things at once.
+
+    Raises:
+        HTTPException: A parameter that is one value came more than once.
+    """
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, count in counts.items() if count > 1 and name not in _LISTS]
+    if twice:
+        raise HTTPException(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"query.{twice[0]}: came more than once; name one"
+        )
 
 
 Reading = Annotated[Visit, Depends(visiting(Scope.READ))]
