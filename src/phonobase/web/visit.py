@@ -19,8 +19,8 @@ from phonobase.web.log import entry_of
 from phonobase.web.site import Site, site_of
 from phonobase.web.visitor import Scope, Visitor
 
-_LISTS = frozenset({"sources"})
-"""Parameters that may come more than once."""
+_LISTS = frozenset({"labels", "sources"})
+"""Parameters that hold more than one value."""
 
 
 class Visit:
