@@ -14,7 +14,7 @@ serve: ## show phonobase.db in a browser
 
 test: ## run every test, with a real PostgreSQL, a real sound server and real browsers
 	@scripts/setup test
-	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 pictures: ## take the pictures of docs/page.md anew
 	@scripts/setup test

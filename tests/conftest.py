@@ -30,6 +30,10 @@ LONG = (
     "tests/capture/test_device.py",
     "tests/cli",
     "tests/support/test_pulse.py",
+    "tests/browser",
+    "tests/web/test_follow_audio.py",
+    "tests/web/test_upload_faults.py",
+    "tests/store/test_push_faults.py",
 )
 
 

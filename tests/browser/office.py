@@ -23,7 +23,7 @@ ZONE = "Europe/Berlin"
 """Where the people sit who look."""
 
 SECOND = timedelta(seconds=1)
-LONG_RATE = 4_000
+LONG_RATE = 3_000
 LONG_SECONDS = 86_400
 _LEVEL_FRAMES = 600 * LONG_RATE
 

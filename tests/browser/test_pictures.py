@@ -41,8 +41,9 @@ def talk(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     path = tmp_path_factory.mktemp("pictures") / "phonobase.db"
     shutil.copyfile(_sqlite_template, path)
     with Archive(f"sqlite:///{path}") as archive:
+        calls = _talk(60 * 4, seed=2)
         for number, (clock, minutes) in enumerate([("09:12", 3), ("10:40", 2), ("16:20", 4)]):
-            pcm = _talk(60 * minutes, seed=number).tobytes()
+            pcm = calls[: 60 * minutes * RATE].tobytes()
             for desk in ("desk-1", "desk-2", "desk-3"):
                 archive.add(pcm, RATE, source=desk, started_at=at(clock), title="Call", tags={"line": number})
         with archive.writer(

@@ -265,6 +265,7 @@ def test_only_so_many_at_once(
     assert not [*temporary.iterdir()]
 
 
+@pytest.mark.parametrize("archive_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("limits", "status"),
     [

@@ -257,7 +257,7 @@ def test_who_takes_nothing(archive: Archive) -> None:
 
 def test_from_the_sound_server(archive: Archive, address: str, tmp_path: Path) -> None:
     """What is played is heard through a recorder and the service, bit for bit, within three seconds."""
-    rate, channels, seconds = 44_100, 2, 8
+    rate, channels, seconds = 44_100, 2, 5
     played = noise(seconds * rate, channels)
     url = archive.engine.url.render_as_string(hide_password=False)
     command = [sys.executable, "-m", "phonobase", "--db", url, "record", "--samplerate", str(rate)]

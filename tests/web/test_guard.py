@@ -276,6 +276,7 @@ def _until_cut(stream: httpx.Response) -> float:
     return time.monotonic() - began
 
 
+@on_sqlite
 @pytest.mark.parametrize("how", ["revoked", "expired", "narrowed", "signed out"])
 def test_who_is_no_longer_let_in_is_cut_off(archive: Archive, program: Program, how: str) -> None:
     """Listening live ends within seconds once the token or the session is over, though sound still comes."""
