@@ -58,3 +58,51 @@ def test_what_is_not_touched_stays(desktop: Shown, desks: Office) -> None:
 
     assert judge.value(f"SELECT title || notes {where}") == "Earlier callkept"
     assert json.loads(judge.value(f"SELECT tags {where}")) == {"line": "12", "rate": 1.5}
+
+
+def test_what_others_changed_meanwhile_stays(desktop: Shown, desks: Office) -> None:
+    """Only what was changed here is saved: of what somebody else wrote nothing is lost."""
+    judge = Program(desks.url)
+    recording_id = judge.value("SELECT id FROM phono_recording WHERE title LIKE 'Earl%'")
+    where = f"FROM phono_recording WHERE id = '{recording_id}'"
+    desktop.open(UUID(recording_id))
+    desktop["#edit-tags"].fill("line=7\nrate=1.5")
+    there = desktop.page.request.patch(
+        f"{desks.address}/api/recordings/{recording_id}",
+        data={"notes": "from elsewhere", "tags": {"queue": "billing"}},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert there.ok, there.text()
+    desktop["#edit-save"].click()
+    expect(desktop["#status"]).to_have_text("Saved.")
+    assert judge.value(f"SELECT notes {where}") == "from elsewhere"
+    tags = json.loads(judge.value(f"SELECT tags {where}"))
+    assert (tags["line"], tags["queue"]) == (7, "billing")
+    expect(desktop["#edit-notes"]).to_have_value("from elsewhere")
+
+    desktop["#edit-save"].click()
+    expect(desktop["#status"]).to_have_text("Nothing is to be saved.")
+
+
+def test_what_is_not_saved_yet_is_kept(desktop: Shown, desks: Office) -> None:
+    """While another recording is open, and while the page is loaded anew, until it is saved or taken back."""
+    desktop.open(desks.meeting.recording_id)
+    before = desktop["#edit-notes"].input_value()
+    desktop["#edit-notes"].fill("half a thought")
+    expect(desktop["#edit-unsaved"]).to_be_visible()
+    other = desktop[f'#results a:not([data-recording-id="{desks.meeting.recording_id.hex}"])'].first
+    other.click()
+    expect(desktop["#edit-notes"]).not_to_have_value("half a thought")
+    expect(desktop["#edit-unsaved"]).to_be_hidden()
+    desktop.page.go_back()
+    desktop.wait_for(desks.meeting.recording_id)
+    expect(desktop["#edit-notes"]).to_have_value("half a thought")
+    desktop.page.reload()
+    desktop.wait_for(desks.meeting.recording_id)
+    expect(desktop["#edit-notes"]).to_have_value("half a thought")
+    expect(desktop["#edit-unsaved"]).to_be_visible()
+    desktop["#edit-notes"].fill(before)
+    expect(desktop["#edit-unsaved"]).to_be_hidden()
+    desktop.page.reload()
+    desktop.wait_for(desks.meeting.recording_id)
+    expect(desktop["#edit-notes"]).to_have_value(before)

@@ -3,13 +3,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
+from phonobase import Archive
+from phonobase.web import create_app
 from tests.browser import listening
 from tests.browser.office import RATE, at
-from tests.support.prs import locate
+from tests.browser.shown import shown
+from tests.support.prs import locate, noise
+from tests.web.serving import served
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tests.browser.conftest import Office
     from tests.browser.shown import Shown
 
@@ -60,3 +67,16 @@ def test_the_browser_decodes_the_archives_samples(desktop: Shown, desks: Office)
     length, frames = listening.decoded(desktop, RATE, first, 5 * RATE)
     assert length == len(meeting.signal)
     assert np.array_equal(frames, meeting.signal[first : first + 5 * RATE])
+
+
+@pytest.mark.parametrize("frames", [80, 400, 8_000])
+def test_very_short_sound_is_played(browser: Browser, migrated_sqlite_url: str, frames: int) -> None:
+    """Also where the page was looked at for a while before."""
+    with Archive(migrated_sqlite_url) as archive:
+        recording = archive.add(noise(frames).tobytes(), 8_000, source="desk-1")
+        with served(create_app(archive)) as address, shown(browser, address) as window:
+            window.open(recording.id)
+            window.page.wait_for_timeout(700)
+            window["#play"].click()
+            window.until("() => document.querySelector('#audio').ended")
+            expect(window["#alert"]).to_be_hidden()

@@ -103,9 +103,14 @@ def test_somebody_else_who_signs_in_sees_what_is_theirs(guarded: tuple[Shown, st
     expect(window["#timeline-heading"]).to_have_text("desk-1")
     window["#results a"].first.click()
     expect(window["#recording-title"]).to_have_text("Call")
+    window["#edit-notes"].dispatch_event("input")
+    window.page.evaluate("sessionStorage.setItem('phonobase-draft-1', '[]')")
+    window["#play"].click()
     window.page.context.clear_cookies()
     window["#find-form"].dispatch_event("submit")
     expect(window["#sign-in"]).to_be_visible()
+    assert window.page.evaluate("document.querySelector('#audio').paused")
+    expect(window["#who"]).to_have_text("")
 
     _sign_in(window, other)
     expect(window["#who"]).to_have_text("Boris")
@@ -113,6 +118,7 @@ def test_somebody_else_who_signs_in_sees_what_is_theirs(guarded: tuple[Shown, st
     expect(window["#timeline"]).to_have_attribute("data-ready", "true")
     expect(window["#recording"]).to_be_hidden()
     expect(window.page).not_to_have_url(re.compile("desk-1"))
+    assert window.page.evaluate("sessionStorage.length") == 0
 
 
 @pytest.fixture(params=[None, "/login?next=archive"])

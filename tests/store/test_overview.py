@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -233,6 +234,20 @@ def test_a_chunk_that_ends_as_a_period_begins_is_not_in_it(archive: Archive, raw
     end = BEGAN + timedelta(microseconds=90_112 * 1_000_000 // 44_100)
     found = overview(archive, "desk-3", end, end + SECOND, 10)
     assert found.peak_dbfs.tolist() == pytest.approx([20 * math.log10(20 / 32768)] * 10)
+
+
+def test_many_at_once_take_no_room_each(archive: Archive, raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many recordings lie over each other, and however fine the columns are."""
+    monkeypatch.setattr(loudness, "CHUNKS_AT_MOST", 0)
+    add_sources(raw, "crowd")
+    for number in range(600):
+        add_recording(raw, number, "crowd", BEGAN + timedelta(milliseconds=number), BEGAN + 2 * SECOND)
+    tracemalloc.start()
+    found = overview(archive, "crowd", BEGAN, BEGAN + SECOND, 8192)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.recording_count == 600
+    assert peak_bytes < 16 * 1024**2
 
 
 def test_levels_of_all_time(archive: Archive) -> None:

@@ -81,6 +81,8 @@ async def _say_hosts(scope: Scope, receive: Receive, send: Send) -> None:
 _TARGETS = {
     b"/": b"localhost",
     b"*": b"localhost",
+    b"http://else.example": b"else.example",
+    b"http://else.example?a=b": b"else.example",
     b"http://else.example/": b"else.example",
     b"http://else.example:8123/?a=b": b"else.example:8123",
     b"http://[2001:db8::1]:80/": b"[2001:db8::1]:80",

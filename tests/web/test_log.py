@@ -140,6 +140,20 @@ _NASTY = [
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    "name", ["0_" * 31 + "0", "%20" + "1" * 32, "urn:uuid:" + "1" * 32, "{" + "1" * 32 + "}", "x"]
+)
+def test_what_is_no_id_is_not_logged_as_one(archive: Archive, program: Program, name: str) -> None:
+    """Although Python would take it for one."""
+    with door(archive) as client:
+        refused = client.patch(
+            f"/api/recordings/{name}", json={"title": "x"}, headers=guest(archive, "write").shows
+        )
+    assert refused.status_code == 422
+    assert logged(program, "coalesce(recording_id, '-'), status") == ["-|422"]
+
+
+@on_sqlite
 @pytest.mark.parametrize("text", _NASTY, ids=range(len(_NASTY)))
 def test_what_somebody_chooses_begins_no_line_of_the_log(archive: Archive, raw: Raw, text: str) -> None:
     """Whatever is asked for stays one text, in one line, of bounded length."""

@@ -81,10 +81,23 @@ def _raise_peaks(
     last: npt.NDArray[np.int64],
     levels: npt.NDArray[np.float64],
 ) -> None:
-    """Raise the peak of each column to the loudest of the levels that reach from a first to a last column."""
-    count = np.maximum(0, last - first + 1)
-    offset = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-    np.maximum.at(peaks, np.repeat(first, count) + offset, np.repeat(levels, count))
+    """Raise the peak of each column to the loudest of the levels that reach from a first to a last column.
+
+    However many there are and however far they reach, it takes no more room than twenty such pictures: each
+    level raises two stretches that cover its own, as long as a power of two, and long stretches then raise
+    their halves.
+    """
+    reaches = first <= last
+    first, last, levels = first[reaches], last[reaches], levels[reaches]
+    powers = np.frexp(last - first + 1)[1] - 1
+    raised = np.full((len(peaks).bit_length(), len(peaks)), -np.inf)
+    for start in (first, last + 1 - (1 << powers)):
+        np.maximum.at(raised, (powers, start), levels)
+    for power in range(len(raised) - 1, 0, -1):
+        half, whole, shorter = 1 << (power - 1), raised[power], raised[power - 1]
+        np.maximum(shorter, whole, out=shorter)
+        np.maximum(shorter[half:], whole[:-half], out=shorter[half:])
+    np.maximum(peaks, raised[0], out=peaks)
 
 
 def _columns_of(spans: Spans, edges_us: Times) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

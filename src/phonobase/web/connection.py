@@ -59,7 +59,7 @@ class Patient(HttpToolsProtocol):
         self._stop_waiting()
         self._reads_head = self._is_whole = False
         if not self.url.startswith(b"/"):
-            self._take_host()
+            self._take_target()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -109,10 +109,11 @@ class Patient(HttpToolsProtocol):
         self._stop_waiting()
         self.transport.abort()
 
-    def _take_host(self) -> None:
+    def _take_target(self) -> None:
         """Take the host from a target that is a whole address: it counts, and not the header."""
         target = httptools.parse_url(self.url)  # RFC 9112, section 3.2.2
         if target.host:
+            self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
             name = b"[%b]" % target.host if b":" in target.host else target.host
             host = b"%b:%d" % (name, target.port) if target.port else name
             self.headers[:] = [field for field in self.headers if field[0] != b"host"] + [(b"host", host)]

@@ -37,6 +37,7 @@ class _End(StrEnum):
 
     OUT = "no longer let in"
     STALLED = "takes nothing any more"
+    WORDY = "sends more than a question takes"
     UNKNOWN = "nobody could say for a while whether they are still let in"
 
 
@@ -114,6 +115,8 @@ class _Guarded:
         twice = [name for name in _ONCE if len(headers.getlist(name)) > 1]
         if twice:
             return problem(HTTPStatus.BAD_REQUEST, f"the header {twice[0]} came more than once")
+        if "host" not in headers and self._request.scope.get("http_version") == "1.1":
+            return problem(HTTPStatus.BAD_REQUEST, "the header host is missing")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal()):
             return problem(HTTPStatus.BAD_REQUEST, "the header content-length is no number")
@@ -178,28 +181,20 @@ class _Guarded:
             await self._admission.let_in()
         if not self._more_body:  # what is still to come is that they go
             return await self._receive()
+        # Of who only asks nobody reads it, but whether they are still there.
+        is_read = self._request.method not in SAFE
         try:
-            return await self._rest()
-        except HTTPException:
-            if self._request.method in SAFE:  # nobody reads it, only whether they are still there
-                return {"type": "http.disconnect"}
-            raise
-
-    async def _rest(self) -> Message:
-        """Return the next piece of the body.
-
-        Raises:
-            HTTPException: It is too much, or does not come.
-        """
-        try:
-            with anyio.fail_after(self._limits.stalled_seconds):
+            with anyio.fail_after(self._limits.stalled_seconds if is_read else None):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the rest of the request does not come") from None
         self._more_body = message.get("more_body", False)
         self._bytes_left -= len(message.get("body", b""))
         if self._bytes_left < 0:
-            raise self._too_large()
+            if is_read:
+                raise self._too_large()
+            self._ended = _End.WORDY
+            return {"type": "http.disconnect"}
         return message
 
     def _most_bytes(self) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ _BEGUN = HTTPStatus.PROCESSING
 _CLIENT_CLOSED = 499
 """Status of a change whose answer nobody waited for, as nginx has it."""
 
+_ID = re.compile("-?".join(f"[0-9a-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12)), re.ASCII | re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 
@@ -152,9 +153,8 @@ class Entry:
 
 def _named(scope: Scope) -> UUID | None:
     """Return the recording that a request names, whether or not there is one."""
-    with contextlib.suppress(ValueError):
-        return UUID(scope.get("path_params", {}).get("recording_id", ""))
-    return None
+    named = str(scope.get("path_params", {}).get("recording_id", ""))
+    return UUID(named) if _ID.fullmatch(named) else None
 
 
 def entry_of(request: Request) -> Entry:

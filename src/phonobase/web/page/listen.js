@@ -43,7 +43,7 @@ export class Listening {
     } catch (error) {
       if (signal.aborted) return;
       this.stop();
-      complain(error);
+      complain(error instanceof TypeError ? "The sound broke off. Listen again." : error);
     }
   }
 

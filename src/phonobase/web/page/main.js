@@ -5,12 +5,13 @@ import {
   recording as askRecording,
   recordings as askRecordings,
   status as askStatus,
+  doorbell,
   Refusal,
 } from "./api.js";
 import { look } from "./causes.js";
 import { find, passed, settled, show } from "./dom.js";
 import { Listening } from "./listen.js";
-import { Marks, readStretch, writeStretch } from "./marks.js";
+import { Marks, readMoment, readStretch, writeStretch } from "./marks.js";
 import { RecordingView } from "./recording.js";
 import { go, journey, note, place } from "./route.js";
 import { allIsWell, complain, say } from "./say.js";
@@ -52,15 +53,18 @@ const listening = new Listening(async (source) => {
   return doing ? askRecording(doing.recording_id) : null;
 });
 
-/** What is opened before the sources are asked for. @type {{id: string, opening: ReturnType<typeof view.open>} | null} */
+/**
+ * What is opened before the sources are asked for.
+ * @type {{id: string, at: string | null, opening: ReturnType<typeof view.open>} | null}
+ */
 let foreseen = null;
 
 /** Opens the recording that the address names, and waits for a while until it is drawn. */
 async function foresee() {
   const here = place();
   if (here.recording === null) return;
-  const opening = view.open(here.recording, here.at ? parse(here.at) : null, readStretch(here.window));
-  foreseen = { id: here.recording, opening };
+  const opening = view.open(here.recording, readMoment(here.at), readStretch(here.window));
+  foreseen = { id: here.recording, at: here.at, opening };
   const drawn = opening.then(() => view.drawing).catch(() => {}); // whoever arrives there says why it is not
   await Promise.race([drawn, passed(DRAWS_MS)]);
 }
@@ -70,10 +74,12 @@ async function arrive() {
   const here = place();
   const wanted = here.source && sources.about(here.source)?.name;
   const source = wanted ?? sources.known.find((each) => each.recording)?.name ?? sources.known[0]?.name;
-  if (source === undefined) return;
+  if (source === undefined) return openRecording();
   if (here.source && !wanted) {
-    complain(new Error(`There is no source ${here.source}, or you may not know of it; this is ${source}.`));
-    note({ source, from: null, to: null, recording: null, at: null, window: null, mark: null });
+    if (here.recording === null) {
+      complain(new Error(`There is no source ${here.source}, or you may not know of it; this is ${source}.`));
+      note({ source, from: null, to: null, mark: null });
+    } else note({ source: null, from: null, to: null }); // it has one of its own
     return arrive();
   }
   chooseSource(source);
@@ -108,6 +114,8 @@ function lastHeard(source) {
 
 async function openRecording() {
   const here = place();
+  const early = foreseen?.id === here.recording ? foreseen : null;
+  foreseen = null;
   search.choice(here.recording);
   timeline.recording = here.recording;
   timeline.draw();
@@ -115,33 +123,33 @@ async function openRecording() {
     view.close();
     return;
   }
-  const at = here.at ? parse(here.at) : null;
-  if (view.recording?.id === here.recording && foreseen === null) {
+  const at = readMoment(here.at);
+  if (!early && view.recording?.id === here.recording) {
+    if (view.recording.source !== timeline.source) chooseSource(view.recording.source);
     if (at !== null && Math.abs(at - view.moment) > SECOND / 100) view.seek(at);
     return;
   }
-  const recording = await opened(here.recording, at, readStretch(here.window));
+  const opening = early?.opening ?? view.open(here.recording, at, readStretch(here.window));
+  const recording = await opened(opening);
   if (!recording) return;
+  if (early && early.at !== here.at && at !== null) view.seek(at);
   // An address may name the recording alone.
   if (recording.source !== timeline.source) chooseSource(recording.source);
   timeline.cursor = view.moment;
-  timeline.viewport.reveal(view.moment);
+  const { from, to } = timeline.viewport;
+  if (view.moment < from || view.moment > to) timeline.show(timeline.viewport.length, view.moment);
   timeline.tell();
   view.setMark(marks.mark);
   view.reveal();
 }
 
 /**
- * Opens a recording; one that is not there leaves none open, nor its id in the address.
- * @param {string} id
- * @param {number | null} at
- * @param {[number, number] | null} window
+ * Waits for a recording; one that is not there leaves none open, nor its id in the address.
+ * @param {ReturnType<typeof view.open>} opening
  */
-async function opened(id, at, window) {
-  const early = foreseen?.id === id ? foreseen.opening : null;
-  foreseen = null;
+async function opened(opening) {
   try {
-    return await (early ?? view.open(id, at, window));
+    return await opening;
   } catch (error) {
     if (!(error instanceof Refusal && (error.status === 404 || error.status === 422))) throw error;
     view.close();
@@ -256,7 +264,13 @@ function listen() {
     arrive().catch(complain);
     timeline.surface.focus();
   });
-  view.addEventListener("edited", () => search.fetch());
+  view.addEventListener("edited", () => {
+    if (timeline.source !== null) search.fetch();
+  });
+  doorbell.addEventListener("signed-out", () => {
+    view.player.pause();
+    listening.stop();
+  });
   marks.addEventListener("changed", () => {
     timeline.setMark(marks.mark, false);
     view.setMark(marks.mark);

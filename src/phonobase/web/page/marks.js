@@ -209,6 +209,15 @@ const written = (us, about) =>
   dateField(us) === dateField(about) ? clock(us, DIGITS) : `${dateField(us)} ${clock(us, DIGITS)}`;
 
 /**
+ * Reads a moment as an address has it; null where there is none, or none that is one.
+ * @param {string | null} text
+ */
+export function readMoment(text) {
+  const us = text ? parse(text) : Number.NaN;
+  return Number.isNaN(us) ? null : us;
+}
+
+/**
  * Reads a stretch as an address has it: two moments, with a slash between.
  * @param {string | null} text
  * @returns {[number, number] | null}

@@ -3,6 +3,8 @@
 import { find } from "./dom.js";
 import { complain } from "./say.js";
 
+const SHORT_S = 1;
+
 /** Dispatches "moved" (the position changed) and "switched" (it plays now, or no longer does). */
 export class Player extends EventTarget {
   constructor() {
@@ -30,9 +32,12 @@ export class Player extends EventTarget {
    * Takes the sound of a recording.
    * @param {string} address
    * @param {number} at seconds from its start
+   * @param {number} length in seconds
    */
-  load(address, at) {
+  load(address, at, length) {
     this.end = null;
+    // Of less sound Chromium cannot begin to play what it looked at before.
+    this.audio.preload = length < SHORT_S ? "auto" : "metadata";
     this.audio.src = address;
     // Before its metadata is there, an element keeps where it shall begin.
     this.audio.currentTime = at;

@@ -125,7 +125,7 @@ export class RecordingView extends EventTarget {
     if (!recording) return;
     this.taken = recording.frame_count;
     const version = recording.state === "recording" ? { frames: recording.frame_count } : {};
-    this.player.load(audioAddress(recording.id, version), seconds);
+    this.player.load(audioAddress(recording.id, version), seconds, recording.seconds);
   }
 
   /**

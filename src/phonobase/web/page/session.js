@@ -34,8 +34,7 @@ export async function startSession(entered) {
   find("sign-out", HTMLButtonElement).addEventListener("click", async () => {
     try {
       await signOut();
-      // Whoever comes next need not know where this one was.
-      location.replace(location.pathname + location.search);
+      leave();
     } catch (error) {
       complain(error);
     }
@@ -47,10 +46,19 @@ export async function startSession(entered) {
   }
 }
 
+/** Loads the page anew; whoever comes next need not know where this one was, nor what they wrote. */
+function leave() {
+  sessionStorage.clear();
+  location.replace(location.pathname + location.search);
+}
+
 /** Shows the form, or who else asks, and nothing of the archive. */
 function ask() {
   show(find("desk", HTMLElement), false);
   show(find("go-form", HTMLElement), false);
+  show(find("sign-out", HTMLElement), false);
+  find("who", HTMLElement).textContent = "";
+  document.title = "phonobase";
   const way = find("sign-in-way", HTMLMetaElement);
   if (way.content === "host") {
     const link = find("sign-in-link", HTMLAnchorElement);
@@ -73,7 +81,7 @@ async function enter(entered) {
   const who = await me();
   // What was asked for meanwhile is asked for again; of what one may know, another one sees nothing.
   if (wasHere === who.name) return location.reload();
-  if (wasHere !== null) return location.replace(location.pathname + location.search);
+  if (wasHere !== null) return leave();
   wasHere = who.name;
   show(find("sign-in", HTMLElement), false);
   show(find("desk", HTMLElement), true);

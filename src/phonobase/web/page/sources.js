@@ -88,7 +88,7 @@ export class Sources extends EventTarget {
     show(find("no-sources", HTMLElement), this.known.length === 0);
     const names = this.known.map((source) => source.name);
     const shown = [...this.list.querySelectorAll("a")].map((each) => each.dataset.source);
-    if (JSON.stringify(names) !== JSON.stringify(shown)) {
+    if (names.length === 0 || JSON.stringify(names) !== JSON.stringify(shown)) {
       this.list.replaceChildren(...names.map((name) => make("li", {}, this.entry(name))));
     }
     for (const name of names) this.showOne(name);
