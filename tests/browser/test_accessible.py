@@ -42,8 +42,10 @@ def _assert_accessible(window: Shown, view: str) -> None:
     assert passed > 10, "axe looked at nothing"
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
-@pytest.mark.parametrize("screen", [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")])
+@pytest.mark.parametrize(
+    ("screen", "colours"),
+    [pytest.param(DESKTOP, "light", id="desktop, light"), pytest.param(PHONE, "dark", id="phone, dark")],
+)
 def test_every_view_is_accessible(
     browser: Browser, desks: Office, screen: dict[str, Any], colours: str
 ) -> None:
