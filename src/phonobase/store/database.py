@@ -44,6 +44,7 @@ class Database:
             if not create and not _file(self.engine.url).is_file():
                 raise DatabaseUnavailable(
                     f"there is no archive at {shown(self.engine)}; record something first, "
+                    f"make an empty one with: phonobase --db {shown(self.engine)} db upgrade, "
                     "or name another with --db"
                 )
             if schema.is_empty(self.engine):

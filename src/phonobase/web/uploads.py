@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -43,6 +44,7 @@ from phonobase.web.visit import Visit, Writing
 _log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 5
+_ENDS_WITHIN_S = 10.0
 _PIECE_BYTES = 1024 * 1024
 _TITLE_CHARACTERS = 200
 
@@ -105,6 +107,7 @@ class Uploads:
     """
 
     def __init__(self, limits: Limits) -> None:
+        self._at_once = limits.uploads_at_once
         self._slots = threading.BoundedSemaphore(limits.uploads_at_once)
         self._seconds = min(limits.upload_seconds, MAX_SECONDS)
         self._tidy = threading.Lock()
@@ -131,6 +134,18 @@ class Uploads:
             yield
         finally:
             self._slots.release()
+
+    def close(self) -> None:
+        """Decode no more, and wait until what was being stored is stored or taken back.
+
+        It is not waited for longer than a while: what is left then the next server takes back.
+        """
+        self.decoders.close()
+        give_up_s = time.monotonic() + _ENDS_WITHIN_S
+        with contextlib.ExitStack() as held:
+            for _ in range(self._at_once):
+                if self._slots.acquire(timeout=max(0.0, give_up_s - time.monotonic())):
+                    held.callback(self._slots.release)
 
     def tidy(self, archive: Archive) -> None:
         """Take back, once, what servers have left here that were killed.
@@ -214,7 +229,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with contextlib.suppress(StoreError):  # which every request will say
         await run_in_threadpool(uploads.tidy, _site(app).archive)
     yield
-    await run_in_threadpool(uploads.decoders.close)
+    await run_in_threadpool(uploads.close)
 
 
 router = APIRouter(prefix="/recordings", tags=["recordings"], lifespan=_lifespan)
