@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -141,4 +142,4 @@ def _stored(value: object, dialect: str) -> object:
         return value
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-    return getattr(value, "hex", value) if not isinstance(value, str | bool) else value
+    return value.hex if isinstance(value, UUID) else value

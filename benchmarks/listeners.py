@@ -48,7 +48,6 @@ GROWTH_AT_MOST = 1.1
 
 _RATE, _HOURS, _LONG = 8_000, 2, 2
 _PATIENCE_S = 60
-_ROOT = Path(__file__).parent.parent
 _NGINX = """
 daemon off; worker_processes auto; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -40,3 +42,9 @@ def served(app: FastAPI) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def connected(address: str) -> socket.socket:
+    """Returns a connection to what is served at an address; it is closed at the end of a block."""
+    parts = urlsplit(address)
+    return socket.create_connection((parts.hostname, parts.port), _PATIENCE_S)

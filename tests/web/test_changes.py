@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Unpack
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,9 +14,10 @@ from phonobase.web import create_app, guard
 from phonobase.web.tokens import Tokens
 from tests.store.judge import wait_until
 from tests.web.guests import door, guest, logged, signed_in
-from tests.web.serving import served
+from tests.web.serving import connected, served
 
 if TYPE_CHECKING:
+    import socket
     from uuid import UUID
 
     from fastapi import Request
@@ -109,7 +108,7 @@ def test_what_has_not_come_whole_ends_with_the_right_to_send_it(archive: Archive
     app = create_app(archive, authenticate=Tokens(archive))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.sendall(
             b"POST /api/recordings/pcm?source=desk&samplerate=8000 HTTP/1.1\r\nHost: x\r\n"
@@ -164,7 +163,7 @@ def test_a_database_that_is_away_for_a_moment_cuts_nobody_off(
 
 
 def _asked(url: str, recording_id: str, word: str) -> socket.socket:
-    wire = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 30)
+    wire = connected(url)
     wire.sendall(
         f"GET /api/recordings/{recording_id} HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {word}\r\n\r\n".encode()
@@ -192,7 +191,7 @@ def test_what_can_be_read_in_two_ways_is_not_read(
     app = create_app(archive, authenticate=Tokens(archive, open_here=True))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 30)) as wire,
+        connected(url) as wire,
     ):
         wire.sendall(f"GET /api/sources HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         answer = wire.recv(65536)

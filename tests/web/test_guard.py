@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -16,7 +15,7 @@ from phonobase.web import Limits, create_app
 from phonobase.web.tokens import Tokens
 from tests.store.judge import random_pcm
 from tests.web.guests import door, guest, logged
-from tests.web.serving import served
+from tests.web.serving import connected, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,7 +253,7 @@ def test_no_path_leads_out_of_the_page(archive: Archive, path: str) -> None:
     app = create_app(archive, authenticate=Tokens(archive))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: wire.recv(65536), b""))
@@ -315,7 +314,7 @@ def test_who_takes_nothing_is_let_go(archive: Archive) -> None:
     app = create_app(archive, authenticate=Tokens(archive), limits=Limits(stalled_seconds=1))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         shows = f"Authorization: Bearer {guest(archive).word}"
         wire.sendall(
@@ -334,7 +333,7 @@ def test_a_request_that_does_not_come_is_let_go(archive: Archive) -> None:
     app = create_app(archive, authenticate=Tokens(archive), limits=Limits(stalled_seconds=1))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.sendall(
             b"POST /api/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -364,7 +363,7 @@ def test_a_body_of_who_only_listens_is_nothing(archive: Archive, caplog: pytest.
     app = create_app(archive, limits=Limits(stalled_seconds=1))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.settimeout(WITHIN_S)
         wire.sendall(b"GET /api/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -382,7 +381,7 @@ def test_a_body_that_does_not_come_ends_no_download(archive: Archive) -> None:
     app = create_app(archive, limits=Limits(stalled_seconds=1))
     with (
         served(app) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.settimeout(WITHIN_S)
         path = f"/api/recordings/{recording.id}/audio"
@@ -401,7 +400,7 @@ def test_a_question_names_its_host(archive: Archive) -> None:
     """In HTTP/1.1 it must (RFC 9112, section 3.2)."""
     with (
         served(create_app(archive)) as url,
-        closing(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))) as wire,
+        connected(url) as wire,
     ):
         wire.sendall(b"GET /api/health HTTP/1.1\r\n\r\n")
         assert wire.recv(65536).startswith(b"HTTP/1.1 400 ")

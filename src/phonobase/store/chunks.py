@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import ScalarSelect, Select
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from phonobase.pcm import Frames
     from phonobase.store.compute import Compute
@@ -65,9 +65,15 @@ _BATCH = (
 )
 
 
-def _at_frame(place: str) -> ScalarSelect[int]:
+def at_frame(found: InstrumentedAttribute[int], place: str) -> ScalarSelect[int]:
+    """Return what is found of the chunk that holds a frame.
+
+    Args:
+        found: Which column.
+        place: The name of the parameter that the frame is; the recording is "id".
+    """
     return (
-        select(ChunkRow.seq)
+        select(found)
         .where(ChunkRow.recording_id == bindparam("id"), ChunkRow.first_frame <= bindparam(place))
         .order_by(ChunkRow.first_frame.desc())
         .limit(1)
@@ -77,8 +83,10 @@ def _at_frame(place: str) -> ScalarSelect[int]:
 
 _BY_SEQ = _BATCH.where(ChunkRow.seq >= bindparam("first_seq"))
 # Both edges, or the rest of a recording would be looked at for a few seconds of it.
-_BY_FRAME = _BATCH.where(ChunkRow.seq >= _at_frame("first"), ChunkRow.seq <= _at_frame("last"))
-_AT_FRAME = select(_at_frame("first"))
+_BY_FRAME = _BATCH.where(
+    ChunkRow.seq >= at_frame(ChunkRow.seq, "first"), ChunkRow.seq <= at_frame(ChunkRow.seq, "last")
+)
+_AT_FRAME = select(at_frame(ChunkRow.seq, "first"))
 
 
 def _at_byte(place: str) -> Select[int]:

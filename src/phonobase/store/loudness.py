@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
+from phonobase.store.chunks import at_frame
 from phonobase.store.models import ChunkRow
 from phonobase.store.soonest import plain
 from phonobase.store.spans import Spans
@@ -169,7 +170,6 @@ _LEVELS = {
 }
 _OF_MANY = _CHUNK.recording_id.in_(bindparam("ids", expanding=True))
 _CHUNKS_OF_MANY = {dialect: levels.where(_OF_MANY) for dialect, levels in _LEVELS.items()}
-_OF_ONE = _CHUNK.recording_id == bindparam("id")
 _BEHIND, _RATE, _LENGTH, _COLUMNS = (
     bindparam(name, type_=sa.BigInteger) for name in ("behind", "rate", "length", "columns")
 )
@@ -183,13 +183,8 @@ _FIRST, _LAST = ((place * _COLUMNS - 1) // _LENGTH for place in (_BEGINS + 1, _E
 _CHUNKS_OF_ONE = (
     select(_FIRST.label("first_column"), _LAST.label("last_column"), sa.func.max(_CHUNK.peak_dbfs))
     .where(
-        _OF_ONE,
-        _CHUNK.first_frame
-        >= select(_CHUNK.first_frame)
-        .where(_OF_ONE, _CHUNK.first_frame <= bindparam("first"))
-        .order_by(_CHUNK.first_frame.desc())
-        .limit(1)
-        .scalar_subquery(),
+        _CHUNK.recording_id == bindparam("id"),
+        _CHUNK.first_frame >= at_frame(ChunkRow.first_frame, "first"),
         _CHUNK.first_frame < bindparam("stop"),
         _ENDS > 0,
     )

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 
 from phonobase.audio.peaks import FRAMES_PER_POINT, points
 from phonobase.errors import CorruptRecording, InvalidDetails
-from phonobase.store.chunks import BATCH_BYTES
+from phonobase.store.chunks import BATCH_BYTES, at_frame
 from phonobase.store.engine import FETCHES_AUDIO
 from phonobase.store.models import ChunkRow
 
@@ -28,17 +28,11 @@ if TYPE_CHECKING:
 _POINT_SCALE = 128.0
 
 _CHUNK = cast("sa.Table", ChunkRow.__table__).c
-_OF_THE_RECORDING = _CHUNK.recording_id == bindparam("id")
 _CHUNKS = (
     select(_CHUNK.first_frame, _CHUNK.frame_count, _CHUNK.peaks)
     .where(
-        _OF_THE_RECORDING,
-        _CHUNK.first_frame
-        >= select(_CHUNK.first_frame)
-        .where(_OF_THE_RECORDING, _CHUNK.first_frame <= bindparam("place"))
-        .order_by(_CHUNK.first_frame.desc())
-        .limit(1)
-        .scalar_subquery(),
+        _CHUNK.recording_id == bindparam("id"),
+        _CHUNK.first_frame >= at_frame(ChunkRow.first_frame, "place"),
         _CHUNK.first_frame < bindparam("stop"),
     )
     .order_by(_CHUNK.first_frame)

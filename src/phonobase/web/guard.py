@@ -131,10 +131,7 @@ class _Guarded:
         elif self._ended is _End.OUT:
             answer = problem(HTTPStatus.UNAUTHORIZED, "who asked is no longer let in")
         else:
-            answer = problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                NOT_NOW,
-            )
+            answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, NOT_NOW)
         await answer(self._request.scope, self._receive, self._send)
 
     async def _watch(self, running: anyio.CancelScope) -> None:

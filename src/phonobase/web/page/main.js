@@ -83,8 +83,8 @@ async function arrive() {
     return arrive();
   }
   chooseSource(source);
-  const [from, to] = [here.from, here.to].map((text) => (text ? parse(text) : Number.NaN));
-  if (from !== undefined && to !== undefined && from < to) timeline.viewport.set(from, to);
+  const [from, to] = [readMoment(here.from), readMoment(here.to)];
+  if (from !== null && to !== null && from < to) timeline.viewport.set(from, to);
   else if (timeline.viewport.from === 0) timeline.show(DAY, lastHeard(source));
   if (search.conditions !== (here.find ?? "")) {
     search.conditions = here.find;
