@@ -3,9 +3,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +19,9 @@ from phonobase import Archive
 from tests.cli.program import Program
 from tests.store.judge import ffmpeg_pcm, flac_pcm, frames_of, random_pcm
 from tests.support.require import require
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 RATE = 8_000
 START = datetime(2026, 3, 1, 14, tzinfo=UTC)
@@ -368,6 +374,31 @@ def test_a_stopped_export_leaves_nothing(desk: Program, folder: Path) -> None:
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130, err
+    assert _left(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("module", "call"), [(tempfile, "NamedTemporaryFile"), (os, "fsync")])
+def test_a_stop_at_any_moment_leaves_nothing(
+    desk: Program,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    call: str,
+    number: signal.Signals,
+) -> None:
+    """Asked to stop just when a file was made, or before its manifest: exit 130, and no part of it."""
+    original = getattr(module, call)
+
+    def stopped(*arguments: object, **settings: object) -> object:
+        done = original(*arguments, **settings)
+        os.kill(os.getpid(), number)
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, stopped)
+        assert desk("export", *_stretch(1, 2), "-o", "cut.flac", "--manifest").code == 130
+
     assert _left(folder) == []
 
 

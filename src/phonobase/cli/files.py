@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
+from phonobase.cli.stopping import stopping_between_steps
 from phonobase.errors import PhonobaseError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 class NewFiles:
     """Files that take their names together, when all are whole and on the disk; none, where one fails.
 
+    Whoever asks to stop is heard between two files, and never where one is made or takes its name.
+
     Args:
         force: Whether a file that is there is overwritten.
     """
@@ -32,14 +35,21 @@ class NewFiles:
         self._force = force
         self._unnamed: dict[Path, Path] = {}
         self._new_folder: Path | None = None
+        self._stopping = ExitStack()
 
     def __enter__(self) -> Self:
+        self._step = self._stopping.enter_context(stopping_between_steps())
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        with self._stopping:
+            self._finish(failed=failure is not None)
+
+    def _finish(self, *, failed: bool) -> None:
         named = False
         try:
-            if failure is None:
+            if not failed:
+                self._step()
                 self._name_all()
                 named = True
         finally:
@@ -67,6 +77,7 @@ class NewFiles:
         Raises:
             PhonobaseError: There is one of that name, or it cannot be written.
         """
+        self._step()
         if path == STDOUT:
             with _writing_stdout() as out:
                 yield out

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_OUTER_STEP: ContextVar[Callable[[], None] | None] = ContextVar("outer_step", default=None)
+"""The function that the outermost block gave: whoever asks to stop asks the whole program, once."""
 
 
 @contextmanager
 def stopping_between_steps() -> Iterator[Callable[[], None]]:
     """Give a function to call after every step; it raises where somebody asked to stop meanwhile.
 
-    Raised within a step, a KeyboardInterrupt would be swallowed by libsndfile where that calls back. Asked
-    again, it is raised at once.
+    Raised within a step, a KeyboardInterrupt would be swallowed by libsndfile where that calls back, or leave
+    a file that was just made. Asked again, it is raised at once. A block within another one gives the same
+    function.
     """
+    if outer := _OUTER_STEP.get():
+        yield outer
+        return
     asked = False
 
     def ask(again: bool) -> None:
@@ -30,7 +38,11 @@ def stopping_between_steps() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     with on_signals(ask):
-        yield step
+        token = _OUTER_STEP.set(step)
+        try:
+            yield step
+        finally:
+            _OUTER_STEP.reset(token)
 
 
 @contextmanager
