@@ -1,14 +1,18 @@
 FROM node:22-slim AS page
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-RUN mkdir -p src/phonobase/web/page/vendor && npm ci --omit=dev --ignore-scripts && npm run vendor
+RUN npm ci --omit=dev --ignore-scripts
+COPY src/phonobase/web/page src/phonobase/web/page
+RUN npm run build
 
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY src src
-COPY --from=page /src/src/phonobase/web/page/vendor src/phonobase/web/page/vendor
+COPY --from=page /src/src/phonobase/web/page/built src/phonobase/web/page/built
 COPY migrations migrations
+# Of layers that are kept the times say nothing: it was built from just these files.
+RUN touch src/phonobase/web/page/built/LICENSE
 RUN python -m venv /opt/phonobase \
     && /opt/phonobase/bin/pip install --no-cache-dir --upgrade --constraint constraints.txt pip \
     && /opt/phonobase/bin/pip install --no-cache-dir --constraint constraints.txt \

@@ -11,25 +11,36 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 from setuptools.errors import SetupError
 
-_VENDOR = Path(__file__).parent / "src/phonobase/web/page/vendor"
-_FETCHED = ("LICENSE", "regions.esm.js", "wavesurfer.esm.js")
+_ROOT = Path(__file__).parent
+_PAGE = _ROOT / "src/phonobase/web/page"
+_BUILT = _PAGE / "built"
+_LAST = _BUILT / "LICENSE"
+"""What a build of the page writes last."""
 
 
-def _fetch() -> None:
-    """Have npm fetch the page's libraries, unless they are here, as in a source distribution.
+def _build_page() -> None:
+    """Have npm build the page, unless it is built already, as in a source distribution.
 
     Raises:
-        SetupError: They cannot be fetched.
+        SetupError: It cannot be built.
     """
-    if all((_VENDOR / name).exists() for name in _FETCHED):
+    if (_ROOT / "PKG-INFO").exists() or _is_built():
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise SetupError("npm, which fetches the page's libraries, is missing: apt-get install npm")
-    for arguments in (["ci", "--omit=dev", "--ignore-scripts"], ["run", "vendor"]):
-        done = subprocess.run([npm, *arguments], cwd=Path(__file__).parent, check=False)  # noqa: S603 - fixed words
+        raise SetupError("npm, which builds the page, is missing: apt-get install npm")
+    for arguments in (["ci", "--omit=dev", "--ignore-scripts"], ["run", "build"]):
+        done = subprocess.run([npm, *arguments], cwd=_ROOT, check=False)  # noqa: S603 - fixed words
         if done.returncode != 0:
-            raise SetupError(f"the page's libraries cannot be fetched: npm {arguments[0]} says why above")
+            raise SetupError(f"the page cannot be built: npm {arguments[0]} says why above")
+
+
+def _is_built() -> bool:
+    """Return whether nothing of the page was changed since it was built."""
+    if not _LAST.exists():
+        return False
+    made_of = [*_PAGE.glob("*.*"), *_ROOT.glob("package*.json")]
+    return all(path.stat().st_mtime_ns <= _LAST.stat().st_mtime_ns for path in made_of)
 
 
 class _BuildPy(build_py):
@@ -37,7 +48,7 @@ class _BuildPy(build_py):
 
     def run(self) -> None:
         if not self.editable_mode:
-            _fetch()
+            _build_page()
         super().run()
 
 
@@ -45,7 +56,7 @@ class _Sdist(sdist):
     """So does a source distribution, which is built where npm is missing, too."""
 
     def run(self) -> None:
-        _fetch()
+        _build_page()
         super().run()
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import sync_playwright
 from phonobase import Archive
 from phonobase.web import create_app
 from tests.browser import office
+from tests.browser.listening import with_tap
 from tests.browser.shown import PHONE, Shown, shown
 from tests.browser.watched import ARGUMENTS
 from tests.support.require import require
@@ -65,7 +66,7 @@ def desks_on_both(archive_url: str) -> Iterator[Office]:
 def _served(url: str) -> Iterator[Office]:
     with Archive(url) as archive:
         meeting = office.fill(archive)
-        with served(create_app(archive)) as address:
+        with served(with_tap(create_app(archive))) as address:
             yield Office(url, address, meeting)
 
 

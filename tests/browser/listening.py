@@ -6,14 +6,19 @@ import base64
 from typing import TYPE_CHECKING
 
 import numpy as np
+from fastapi import Response
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from numpy.typing import NDArray
 
     from phonobase.pcm import Frames
     from tests.browser.shown import Shown
 
     Times = NDArray[np.float64]
+
+_SILENCE = 16
+"""Frames of silence that noise never has."""
 
 PACKED = """
 const packed = (samples) => {
@@ -45,22 +50,7 @@ async ([selector, rate, channels, first, count]) => {{
 }}
 """
 
-_TAP = f"""
-async ([selector, rate, channels]) => {{
-  {PACKED}
-  const context = new AudioContext({{ sampleRate: rate }});
-  const processor = context.createScriptProcessor(4096, channels, channels);
-  window.heard = [];
-  processor.onaudioprocess = ({{ inputBuffer }}) => {{
-    window.heard.push({{ sound: interleaved(inputBuffer, 0, 4096), at: Date.now() }});
-  }};
-  context.createMediaElementSource(document.querySelector(selector)).connect(processor);
-  processor.connect(context.destination);
-  await context.resume();
-}}
-"""
-
-TAP_PROGRAM = """
+_TAP_PROGRAM = """
 registerProcessor("tap", class extends AudioWorkletProcessor {
   process([[...channels]]) {
     const copies = channels.map((each) => each.slice());
@@ -69,13 +59,38 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
   }
 });
 """
-"""What is to be served at TAP_PATH: Chromium takes such programs from the page's own host alone."""
-TAP_PATH = "/tap.js"
+"""What ``with_tap`` serves: Chromium takes such programs from the page's own host alone."""
+_TAP_PATH = "/tap.js"
+
+_TAPPING = f"""
+{PACKED}
+window.heard = [];
+const tapping = async (context) => {{
+  await context.audioWorklet.addModule("{_TAP_PATH}");
+  const node = new AudioWorkletNode(context, "tap", {{ outputChannelCount: [1] }});
+  node.port.onmessage = ({{ data: {{ channels, at }} }}) => {{
+    const getChannelData = (channel) => channels[channel];
+    const buffer = {{ numberOfChannels: channels.length, getChannelData }};
+    window.heard.push({{ sound: interleaved(buffer, 0, channels[0].length), at }});
+  }};
+  return node;
+}};
+"""
+
+_TAP = f"""
+async ([selector, rate]) => {{
+  {_TAPPING}
+  const context = new AudioContext({{ sampleRate: rate }});
+  const node = await tapping(context);
+  context.createMediaElementSource(document.querySelector(selector)).connect(node);
+  node.connect(context.destination);
+  await context.resume();
+}}
+"""
 
 _TAP_ALL = f"""
 (() => {{
-  {PACKED}
-  window.heard = [];
+  {_TAPPING}
   const {{ connect }} = AudioNode.prototype, {{ resume }} = AudioContext.prototype;
   const taps = new WeakMap();
   const tapped = (context) => {{
@@ -84,13 +99,7 @@ _TAP_ALL = f"""
   }};
   const tap = (context, mix) => ({{
     mix,
-    ready: context.audioWorklet.addModule("{TAP_PATH}").then(() => {{
-      const node = new AudioWorkletNode(context, "tap", {{ outputChannelCount: [1] }});
-      node.port.onmessage = ({{ data: {{ channels, at }} }}) => {{
-        const getChannelData = (channel) => channels[channel];
-        const buffer = {{ numberOfChannels: channels.length, getChannelData }};
-        window.heard.push({{ sound: interleaved(buffer, 0, channels[0].length), at }});
-      }};
+    ready: tapping(context).then((node) => {{
       connect.call(mix, node);
       connect.call(node, context.destination);
     }}),
@@ -131,9 +140,16 @@ def decoded(shown: Shown, rate: int, first: int, count: int, channels: int = 1) 
     return length, _frames(text, channels)
 
 
-def tap(shown: Shown, selector: str, rate: int, channels: int = 1) -> None:
+def with_tap(app: FastAPI) -> FastAPI:
+    """Has an application serve what ``tap`` and ``tap_all`` need."""
+    program = Response(_TAP_PROGRAM, media_type="text/javascript")
+    app.add_route(_TAP_PATH, lambda _request: program)
+    return app
+
+
+def tap(shown: Shown, selector: str, rate: int) -> None:
     """Takes down from now on what an element of the page plays, on its way to the loudspeaker."""
-    shown.ask(_TAP, selector, rate, channels)
+    shown.ask(_TAP, selector, rate)
 
 
 def tap_all(shown: Shown) -> None:
@@ -149,6 +165,14 @@ def heard(shown: Shown, channels: int = 1) -> tuple[Frames, Times]:
     text, lengths, at_ms = shown.ask(_HEARD)
     counts = np.array(lengths, int) // channels
     return _frames(text, channels), np.repeat(np.array(at_ms, float) / 1000, counts)
+
+
+def sounding(frames: Frames) -> Frames:
+    """Returns the first stretch of noise: on a busy machine a browser plays silence where sound is late."""
+    sounds = np.flatnonzero(frames.any(axis=1))
+    pauses = np.flatnonzero(np.diff(sounds) > _SILENCE)
+    last = sounds[pauses[0]] if len(pauses) else sounds[-1]
+    return frames[sounds[0] : last + 1]
 
 
 def _frames(text: str, channels: int) -> Frames:

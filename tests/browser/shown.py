@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,14 @@ class Shown:
     def wait_for(self, recording_id: UUID) -> None:
         """Waits until a recording is shown with its waveform."""
         shown = f'#recording[data-recording-id="{recording_id.hex}"][data-ready="true"]'
-        expect(self[shown]).to_be_visible(timeout=PATIENCE_MS)
+        expect(self[shown]).to_be_visible()
+
+    def click_into(self, selector: str, share: float) -> None:
+        """Clicks into a part of the page, at a share of its width, as soon as it stays where it is."""
+        part = self[selector]
+        box = part.bounding_box()
+        assert box is not None
+        part.click(position={"x": box["width"] * share, "y": box["height"] / 2})
 
     def opened(self) -> UUID:
         """Returns the recording that is shown."""

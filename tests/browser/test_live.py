@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fastapi import FastAPI, Response
 from playwright.sync_api import expect
 
 from phonobase import Archive
@@ -54,19 +53,13 @@ def _recording(url: str, sound: SoundServer) -> Iterator[None]:
         process.wait(_PATIENCE_S)
 
 
-def _with_tap(app: FastAPI) -> FastAPI:
-    program = Response(listening.TAP_PROGRAM, media_type="text/javascript")
-    app.add_route(listening.TAP_PATH, lambda _request: program)
-    return app
-
-
 @pytest.fixture
 def live(migrated_sqlite_url: str, sound: SoundServer) -> Iterator[tuple[str, str]]:
     """The address of an archive that a recorder at the sound server writes to, and where it is served."""
     with (
         _recording(migrated_sqlite_url, sound),
         Archive(migrated_sqlite_url) as archive,
-        served(_with_tap(create_app(archive))) as address,
+        served(listening.with_tap(create_app(archive))) as address,
     ):
         yield migrated_sqlite_url, address
 

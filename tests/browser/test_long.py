@@ -84,9 +84,7 @@ def test_a_day_is_played_from_its_last_hour(window: Shown, a_day: tuple[str, UUI
     """Seeking far into 24 hours plays at once, and fetches only what is there."""
     _, recording_id = a_day
     window.open(recording_id)
-    box = window["#overview"].bounding_box()
-    assert box is not None
-    window.page.mouse.click(box["x"] + box["width"] * 23 / 24, box["y"] + box["height"] / 2)
+    window.click_into("#overview", 23 / 24)
     window["#play"].click()
     window.until_played(LONG_SECONDS * 23 / 24 - 120)
     window.until_played(window.seconds() + 0.5)

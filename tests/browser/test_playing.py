@@ -42,16 +42,13 @@ def test_seeking_fetches_a_range(desktop: Shown, desks: Office) -> None:
     meeting = desks.meeting
     desktop.open(meeting.recording_id)
     listening.tap(desktop, "#audio", RATE)
-    box = desktop["#overview"].bounding_box()
-    assert box is not None
-    desktop.page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    desktop.click_into("#overview", 0.75)
     desktop.until_played(170)
     place = desktop.seconds()
     desktop["#play"].click()
     desktop.until_played(place + 1.5)
 
-    played = listening.heard(desktop)[0]
-    played = played[np.flatnonzero(played)[0] :]
+    played = listening.sounding(listening.heard(desktop)[0])
     first = locate(played, meeting.signal)
     assert abs(first - place * RATE) <= 1
     assert np.array_equal(played, meeting.signal[first : first + len(played)])

@@ -110,6 +110,7 @@ def test_gaps_are_seen_and_said_with_their_cause(desktop: Shown) -> None:
         if not unsaid:
             break
         desktop.page.keyboard.press("ArrowRight")
+        desktop.ask("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert not unsaid
 
 

@@ -14,16 +14,24 @@ import pytest
 from tests.store.judge import Program
 
 ROOT = Path(__file__).parents[2]
-
-
-PAGE = ROOT / "src/phonobase/web/page"
-FETCHED = {"LICENSE", "regions.esm.js", "wavesurfer.esm.js"}
-"""What npm brings into the page's folder vendor/."""
+PAGE = "phonobase/web/page"
+BUILT = ROOT / "src/phonobase/web/page/built"
+PAGE_FILES = {
+    "LICENSE",
+    "first.js",
+    "first.js.map",
+    "icon.svg",
+    "index.html",
+    "main.css",
+    "main.css.map",
+    "main.js",
+    "main.js.map",
+}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what the repository holds and what was fetched for it."""
+    """The wheel, built from a copy of what the repository holds and the page that was built of it."""
     folder = tmp_path_factory.mktemp("wheel")
     done = _build("wheel", _copy(folder), folder)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -35,7 +43,16 @@ def _copy(folder: Path) -> Path:
     """Returns a copy of the repository, without what was made in it."""
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "package.json"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "MANIFEST.in",
+        "README.md",
+        "LICENSE",
+        "package.json",
+        "package-lock.json",
+        ".npmrc",
+    ):
         if (ROOT / name).exists():  # what pyproject.toml names and is not there fails the build
             shutil.copy(ROOT / name, source)
     for name in ("src", "migrations"):
@@ -107,80 +124,70 @@ def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
         f"phonobase/migrations/{path.relative_to(ROOT / 'migrations').as_posix()}"
         for path in (ROOT / "migrations").rglob("*.py")
     }
-    page = {
-        f"phonobase/web/page/{path.relative_to(PAGE).as_posix()}"
-        for path in PAGE.rglob("*")
-        if path.is_file() and path.name != ".gitignore" and not path.name.endswith(".d.ts")
-    }
+    page = {f"{PAGE}/built/{name}" for name in PAGE_FILES}
     wanted = modules | page | {"phonobase/py.typed", "phonobase/migrations/script.py.mako"}
     assert {name for name in names if ".dist-info/" not in name} == wanted
-    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= page
     assert len([name for name in names if ".dist-info/" in name and name.endswith("LICENSE")]) == 1
 
 
-def test_the_library_in_the_wheel_is_whole_and_has_its_licence(wheel: Path) -> None:
-    """What npm fetched stands in the wheel byte for byte, with the text of its licence."""
+def test_the_page_in_the_wheel_is_whole_and_has_its_licence(wheel: Path) -> None:
+    """What was built stands in the wheel byte for byte, with the licence of the library inside."""
     with zipfile.ZipFile(wheel) as archive:
-        page = {name: archive.read(f"phonobase/web/page/vendor/{name}") for name in FETCHED}
-    package = ROOT / "node_modules/wavesurfer.js"
-    assert page == {
-        "LICENSE": (package / "LICENSE").read_bytes(),
-        "regions.esm.js": (package / "dist/plugins/regions.esm.js").read_bytes(),
-        "wavesurfer.esm.js": (package / "dist/wavesurfer.esm.js").read_bytes(),
-    }
+        page = {name: archive.read(f"{PAGE}/built/{name}") for name in PAGE_FILES}
+    assert page == {path.name: path.read_bytes() for path in BUILT.iterdir()}
+    assert page["LICENSE"] == (ROOT / "node_modules/wavesurfer.js/LICENSE").read_bytes()
     assert page["LICENSE"].startswith(b"BSD 3-Clause License")
 
 
 def test_a_source_distribution_needs_no_npm(tmp_path: Path) -> None:
-    """It holds what npm fetched, and a wheel is built from it where there is no npm."""
+    """It holds the page and what it is built of; a wheel is built from it without npm, whatever its times."""
     done = _build("sdist", _copy(tmp_path), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (packed,) = tmp_path.glob("phonobase-*.tar.gz")
     with tarfile.open(packed) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     (source,) = (tmp_path / "unpacked").iterdir()
-    assert {path.name for path in (source / "src/phonobase/web/page/vendor").iterdir()} >= FETCHED
+    assert {"package.json", "package-lock.json", ".npmrc"} <= {path.name for path in source.iterdir()}
+    main = source / "src/phonobase/web/page/main.js"
+    assert main.read_bytes() == (BUILT.parent / "main.js").read_bytes()
+    main.touch()
     done = _build("wheel", source, tmp_path, path=str(tmp_path / "nothing"))
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = tmp_path.glob("phonobase-*.whl")
-    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= set(zipfile.ZipFile(built).namelist())
+    assert _page_in(tmp_path) == PAGE_FILES
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_a_checkout_without_npm_says_what_to_install(kind: str, tmp_path: Path) -> None:
-    """Where the page's libraries were not fetched and cannot be, the build ends with one line of advice."""
-    source = _without_the_fetched(_copy(tmp_path))
+    """Where the page is not built and cannot be, the build ends with one line of advice."""
+    source = _copy(tmp_path)
+    shutil.rmtree(source / "src/phonobase/web/page/built")
     done = _build(kind, source, tmp_path, path=str(tmp_path / "nothing"))
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert last.endswith("npm, which fetches the page's libraries, is missing: apt-get install npm")
+    assert last.endswith("npm, which builds the page, is missing: apt-get install npm")
 
 
-def test_a_checkout_fetches_what_the_page_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", ["src/phonobase/web/page/api.js", "package-lock.json"])
+def test_a_checkout_builds_a_page_that_was_changed(changed: str, tmp_path: Path) -> None:
     """Building a wheel runs npm as package-lock.json pins it, without what only the checks need."""
-    source = _without_the_fetched(_copy(tmp_path))
+    source = _copy(tmp_path)
+    (source / changed).touch()
     programs = tmp_path / "programs"
     programs.mkdir()
     npm = programs / "npm"
-    npm.write_text(_NPM.format(calls=tmp_path / "calls", vendor=PAGE / "vendor"))
+    npm.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path / "calls"}\n')
     npm.chmod(0o755)
     done = _build("wheel", source, tmp_path, path=f"{programs}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "calls").read_text() == "ci --omit=dev --ignore-scripts\nrun vendor\n"
-    (built,) = tmp_path.glob("phonobase-*.whl")
-    assert {f"phonobase/web/page/vendor/{name}" for name in FETCHED} <= set(zipfile.ZipFile(built).namelist())
+    assert (tmp_path / "calls").read_text() == "ci --omit=dev --ignore-scripts\nrun build\n"
+    assert _page_in(tmp_path) == PAGE_FILES
 
 
-_NPM = """#!/bin/sh
-echo "$*" >>{calls}
-[ "$1" = ci ] || cp {vendor}/*.js {vendor}/LICENSE src/phonobase/web/page/vendor
-"""
-
-
-def _without_the_fetched(source: Path) -> Path:
-    for name in FETCHED:
-        (source / "src/phonobase/web/page/vendor" / name).unlink()
-    return source
+def _page_in(folder: Path) -> set[str]:
+    """Returns the names of the page's files in the wheel that was built there."""
+    (built,) = folder.glob("phonobase-*.whl")
+    names = zipfile.ZipFile(built).namelist()
+    return {name.removeprefix(f"{PAGE}/built/") for name in names if name.startswith(f"{PAGE}/")}
 
 
 def test_an_installed_phonobase_works_without_the_tree(installed: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -10,12 +12,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from phonobase import Archive
-from phonobase.web import create_app
+from phonobase.web import create_app, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+\.js)["']""")
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "src/phonobase/web/page"
 
 
 class Tags(HTMLParser):
@@ -68,40 +71,65 @@ def place(request: pytest.FixtureRequest, archive: Archive) -> Iterator[tuple[Te
 
 
 def loaded(client: TestClient, prefix: str) -> dict[str, bytes]:
-    """Return all that a browser loads for the page, by address, as far as imports lead."""
+    """Return all that a browser loads for the page, by address."""
     found: dict[str, bytes] = {}
-    ahead = [urljoin(prefix, each) for each in Tags(client.get(prefix).text).addresses()]
-    while ahead:
-        address = ahead.pop()
-        if address in found:
-            continue
+    for address in (urljoin(prefix, each) for each in Tags(client.get(prefix).text).addresses()):
         answer = client.get(address)
         assert answer.status_code == 200, address
         found[address] = answer.content
-        if address.endswith(".js"):
-            ahead += [urljoin(address, each) for each in _IMPORT.findall(answer.text)]
     return found
 
 
 def test_everything_that_the_page_loads_is_there(place: tuple[TestClient, str]) -> None:
-    """Whatever the page refers to, or a module of it, lies under the same prefix and is served."""
+    """The page is four files, which refer to no other, lie under the same prefix and are served."""
     client, prefix = place
     found = loaded(client, prefix)
-    names = {address.rsplit("/", 1)[-1] for address in found}
-    assert {"main.js", "style.css", "icon.svg", "api.js", "wavesurfer.esm.js", "regions.esm.js"} <= names
-    assert all(address.startswith(f"{prefix}page/") for address in found)
-
-
-def test_all_modules_are_named_at_once(client: TestClient) -> None:
-    """A browser need not find them by one level of imports after the other."""
-    named = {
-        attributes["href"]
-        for _, attributes in Tags(client.get("/").text).found
-        if attributes.get("rel") == "modulepreload"
+    folder = min(found).rsplit("/", 1)[0]
+    assert folder.startswith(f"{prefix}page/")
+    assert {address.removeprefix(f"{folder}/") for address in found} == {
+        "first.js",
+        "main.css",
+        "main.js",
+        "icon.svg",
     }
-    modules = {address.lstrip("/") for address in loaded(client, "/") if address.endswith(".js")}
-    assert {each.rsplit("/", 1)[-1] for each in modules - named} == {"first.js"}
-    assert named <= modules
+    assert not re.search(rb"""\bimport[\s({*"']|@import|url\(""", b"\n".join(found.values()))
+
+
+def test_the_page_is_built_of_what_is_there(client: TestClient) -> None:
+    """The maps hold, byte for byte, every module and style there is, and the library as npm fetched it."""
+    folder = min(loaded(client, "/")).rsplit("/", 1)[0]
+    built_of: dict[Path, str] = {}
+    for name in ("first.js", "main.css", "main.js"):
+        answer = client.get(f"{folder}/{name}.map")
+        assert answer.headers["content-type"] == "application/json"
+        sources = json.loads(answer.content)
+        built_of |= {
+            (PAGE / "built" / path).resolve(): content
+            for path, content in zip(sources["sources"], sources["sourcesContent"], strict=True)
+        }
+    library = ROOT / "node_modules/wavesurfer.js/dist"
+    assert set(built_of) == {
+        *(set(PAGE.glob("*.js")) - {PAGE / "shapes.js"}),  # it has only types
+        *(set(PAGE.glob("*.css")) - {PAGE / "main.css"}),  # it has only the others' names
+        library / "wavesurfer.esm.js",
+        library / "plugins/regions.esm.js",
+    }
+    for path, content in built_of.items():
+        assert content == path.read_text(), f"{path.name} was changed; run scripts/setup page"
+    for name in ("index.html", "icon.svg"):
+        assert (PAGE / "built" / name).read_bytes() == (PAGE / name).read_bytes()
+
+
+def test_a_page_that_was_not_built_says_what_to_do(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where npm never ran, the API answers, and the page says how it is built."""
+    monkeypatch.setattr(page, "files", lambda _package: tmp_path)
+    with TestClient(create_app(archive)) as client:
+        answer = client.get("/")
+        assert client.get("/api/sources").status_code == 200
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("the page is not built: run scripts/setup page")
 
 
 def test_the_prefix_without_a_slash_leads_to_the_page(archive: Archive) -> None:
@@ -120,11 +148,8 @@ def test_nothing_comes_from_another_host(client: TestClient) -> None:
         address: content.decode() for address, content in loaded(client, "/").items()
     }
     for address, text in texts.items():
-        if "/vendor/" not in address:
-            elsewhere = set(
-                re.findall(r"\b(?:https?:)?//[a-z0-9][^\s\"'`)]*", re.sub(r"(?m)^\s*//.*$", "", text))
-            )
-            assert elsewhere <= {"http://www.w3.org/2000/svg"}, address
+        elsewhere = set(re.findall(r"(?:https?:)?//[a-z0-9][^\s\"'`)]*", text))
+        assert elsewhere <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}, address
 
 
 def test_the_page_runs_only_what_is_in_files(client: TestClient) -> None:
@@ -172,7 +197,7 @@ def test_files_are_kept_for_good(client: TestClient) -> None:
     ("name", "media_type"),
     [
         ("main.js", "text/javascript; charset=utf-8"),
-        ("style.css", "text/css; charset=utf-8"),
+        ("main.css", "text/css; charset=utf-8"),
         ("icon.svg", "image/svg+xml"),
     ],
 )
@@ -194,8 +219,9 @@ def test_files_say_what_they_are(client: TestClient, name: str, media_type: str)
         "{}/page.py",
         "{}/../page.py",
         "{}/%2e%2e/page.py",
-        "{}/.gitignore",
-        "{}/vendor/",
+        "{}/api.js",
+        "{}/../main.js",
+        "{}/built/main.js",
         "{}/index.html",
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import html
 import secrets
-from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -16,11 +15,11 @@ from starlette.exceptions import HTTPException
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".map": "application/json",
     ".svg": "image/svg+xml",
 }
-_LIBRARY = "vendor/wavesurfer.esm.js"
-_FIRST_MODULE = '<script type="module"'
-_MISSING = "the page's libraries are missing: run scripts/setup page, or install phonobase from a wheel"
+_INDEX = "index.html"
+_MISSING = "the page is not built: run scripts/setup page, or install phonobase from a wheel"
 _FOREVER = "public, max-age=31536000, immutable"
 # The waveform's library brings a style of its own into the page, which only the nonce lets in.
 _POLICY = (
@@ -41,8 +40,8 @@ class Page:
     """
 
     def __init__(self, *, by_token: bool, sign_in: str | None) -> None:
-        contents = dict(_read(files("phonobase.web") / "page", ""))
-        index = contents.pop("index.html").decode()
+        contents = _read(files("phonobase.web") / "page/built")
+        index = contents.pop(_INDEX, b"").decode()
         digest = hashlib.sha256()
         for name, content in sorted(contents.items()):
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -52,7 +51,6 @@ class Page:
             index = index.replace(
                 way, f'name="sign-in" content="host" data-at="{html.escape(sign_in or "")}"'
             )
-        index = index.replace(_FIRST_MODULE, _named_at_once(contents) + _FIRST_MODULE)
         self._index = index.replace('="page/', f'="page/{self.digest}/')
         self._files = contents
         self._etags = {name: f'"{hashlib.sha256(content).hexdigest()}"' for name, content in contents.items()}
@@ -61,9 +59,9 @@ class Page:
         """Return what a browser begins with; each time another one, because of its nonce.
 
         Raises:
-            HTTPException: The libraries were never fetched.
+            HTTPException: It was never built.
         """
-        if _LIBRARY not in self._files:
+        if not self._index:
             raise HTTPException(503, _MISSING)
         nonce = secrets.token_urlsafe(16)
         return HTMLResponse(
@@ -109,25 +107,13 @@ def page_router(*, by_token: bool, sign_in: str | None) -> APIRouter:
     async def get_page() -> HTMLResponse:
         return page.index()
 
-    @router.api_route("/page/{digest}/{name:path}", methods=["GET", "HEAD"])
+    @router.api_route("/page/{digest}/{name}", methods=["GET", "HEAD"])
     async def get_page_file(request: Request, digest: str, name: str) -> Response:
         return page.file(digest, name, request.headers.get("if-none-match"))
 
     return router
 
 
-def _named_at_once(names: Iterable[str]) -> str:
-    """Return links to all modules: a browser would find them only one level of imports after the other."""
-    modules = sorted(name for name in names if name.endswith(".js") and name != "first.js")
-    return "".join(f'<link rel="modulepreload" href="page/{name}">\n  ' for name in modules)
-
-
-def _read(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    """Return the files of a folder and of those in it, by their paths."""
-    found: list[tuple[str, bytes]] = []
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found += _read(entry, f"{prefix}{entry.name}/")
-        elif not entry.name.startswith(".") and not entry.name.endswith(".d.ts"):
-            found.append((prefix + entry.name, entry.read_bytes()))
-    return found
+def _read(folder: Traversable) -> dict[str, bytes]:
+    """Return the files of a folder by their names; none, where it is not there."""
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir()} if folder.is_dir() else {}

@@ -1,5 +1,7 @@
 // The whole recording as one waveform, from the peaks that the archive keeps: no audio is fetched for it.
 
+import WaveSurfer from "wavesurfer.js";
+import Regions from "wavesurfer.js/plugins/regions";
 import { colour, colours } from "./theme.js";
 
 const HEIGHT_PX = 56;
@@ -15,8 +17,8 @@ export class Overview extends EventTarget {
   /**
    * @param {HTMLElement} container
    * @param {HTMLAudioElement} audio what plays; it shows where, and seeks
-   * @param {import("./vendor/wavesurfer.esm.js").default} waves
-   * @param {ReturnType<typeof import("./vendor/regions.esm.js").default.create>} regions
+   * @param {WaveSurfer} waves
+   * @param {ReturnType<typeof Regions.create>} regions
    */
   constructor(container, audio, waves, regions) {
     super();
@@ -26,9 +28,9 @@ export class Overview extends EventTarget {
     this.regions = regions;
     this.recolour = () => this.waves.setOptions(paints());
     colours.addEventListener("changed", this.recolour);
-    /** @type {import("./vendor/regions.esm.js").Region | null} */
+    /** @type {import("wavesurfer.js/plugins/regions").Region | null} */
     this.window = null;
-    /** @type {import("./vendor/regions.esm.js").Region | null} */
+    /** @type {import("wavesurfer.js/plugins/regions").Region | null} */
     this.mark = null;
   }
 
@@ -40,10 +42,6 @@ export class Overview extends EventTarget {
    * @param {number} duration in seconds
    */
   static async of(container, audio, peaks, duration) {
-    const [{ default: WaveSurfer }, { default: Regions }] = await Promise.all([
-      import("./vendor/wavesurfer.esm.js"),
-      import("./vendor/regions.esm.js"),
-    ]);
     container.replaceChildren();
     const regions = Regions.create();
     const waves = WaveSurfer.create({

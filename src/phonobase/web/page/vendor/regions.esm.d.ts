@@ -1,2 +1,0 @@
-export * from "wavesurfer.js/dist/plugins/regions.esm.js";
-export { default } from "wavesurfer.js/dist/plugins/regions.esm.js";
