@@ -95,6 +95,8 @@ def test_single_keys_do_what_the_help_says(desktop: Shown, desks: Office) -> Non
     keys.press("/")
     expect(desktop["#find-text"]).to_be_focused()
     desktop["#wave"].focus()
+    keys.press("l")
+    expect(desktop["#status"]).to_have_text("Nothing is being recorded at desk-3 now.")
     keys.press("?")
     expect(desktop["#help-dialog"]).to_be_visible()
     keys.press("Escape")

@@ -323,6 +323,10 @@ async function copyLink() {
 function listenLive() {
   const { source } = timeline;
   if (source === null) return;
+  if (listening.source === null && sources.openRecording(source) === null) {
+    say(`Nothing is being recorded at ${source} now.`);
+    return;
+  }
   view.player.pause();
   listening.toggle(source).then(showLive, complain);
 }
