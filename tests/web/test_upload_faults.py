@@ -8,12 +8,13 @@ import resource
 import signal
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.store.judge import Program, random_pcm, wait_until
+from tests.store.judge import Program, Raw, random_pcm, wait_until
 from tests.web.mutants import RATE, bomb, wav
 from tests.web.uploading import UploadServer, runs, upload_server
 
@@ -143,6 +144,22 @@ def test_an_end_while_a_file_is_stored(server: UploadServer, program: Program) -
     server.process.wait()
     sending.join()
     assert set(program.lines("SELECT state, frame_count FROM phono_recording")) <= {f"complete|{600 * RATE}"}
+
+
+def test_an_end_while_the_archive_is_busy(server: UploadServer, program: Program, raw: Raw) -> None:
+    """Whoever sent it is cut off first; what is half stored is taken back even then."""
+    sending = Sending(server, LONG)
+    wait_until(lambda: _storing(program))
+    raw.run("BEGIN IMMEDIATE" if raw.is_sqlite else "BEGIN")
+    if not raw.is_sqlite:
+        raw.run("LOCK TABLE phono_chunk IN EXCLUSIVE MODE")
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(3)
+    assert server.process.poll() is None
+    raw.run("ROLLBACK")
+    server.process.wait()
+    sending.join()
+    assert _recordings(program) == 0
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["checked", "stored"])

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
@@ -109,6 +109,8 @@ class Uploads:
     def __init__(self, limits: Limits) -> None:
         self._at_once = limits.uploads_at_once
         self._slots = threading.BoundedSemaphore(limits.uploads_at_once)
+        # A request that is cut off gives its slot back at once, the thread that stores goes on for a while.
+        self._threads = threading.BoundedSemaphore(limits.uploads_at_once)
         self._seconds = min(limits.upload_seconds, MAX_SECONDS)
         self._tidy = threading.Lock()
         self._is_tidy = False
@@ -144,8 +146,8 @@ class Uploads:
         give_up_s = time.monotonic() + _ENDS_WITHIN_S
         with contextlib.ExitStack() as held:
             for _ in range(self._at_once):
-                if self._slots.acquire(timeout=max(0.0, give_up_s - time.monotonic())):
-                    held.callback(self._slots.release)
+                if self._threads.acquire(timeout=max(0.0, give_up_s - time.monotonic())):
+                    held.callback(self._threads.release)
 
     def tidy(self, archive: Archive) -> None:
         """Take back, once, what servers have left here that were killed.
@@ -191,8 +193,7 @@ class Uploads:
             kind = {"container": sound.container, "subtype": sound.subtype, **origin}
             capture = {"file": title, **kind} if title else kind
             details = said.details(began_at, title, capture)
-            visit.begin_change()
-            return store_whole(visit.archive, sound.blocks(), sound.format, **details)
+            return self._store(visit, sound.blocks(), sound.format, details)
 
     def store_pcm(self, visit: Visit, said: SaidOfPcm, file: BinaryIO) -> Recording:
         """Store PCM.
@@ -218,8 +219,14 @@ class Uploads:
             said.started_at, None, (datetime.now(UTC), "upload"), form.microseconds(frame_count)
         )
         details = said.details(began_at, None, {"container": "RAW", **origin})
+        return self._store(visit, _blocks(file, form), form, details)
+
+    def _store(
+        self, visit: Visit, blocks: Iterable[Frames], audio_format: AudioFormat, details: Details
+    ) -> Recording:
         visit.begin_change()
-        return store_whole(visit.archive, _blocks(file, form), form, **details)
+        with self._threads:
+            return store_whole(visit.archive, blocks, audio_format, **details)
 
 
 @contextlib.asynccontextmanager
