@@ -15,7 +15,7 @@ from tests.support.prs import locate, noise
 from tests.web.serving import served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
     from tests.browser.conftest import Office
     from tests.browser.shown import Shown
@@ -54,6 +54,21 @@ def test_seeking_fetches_a_range(desktop: Shown, desks: Office) -> None:
     assert np.array_equal(played, meeting.signal[first : first + len(played)])
     starts = [int(each.removeprefix("bytes ").split("-")[0]) for each in desktop.watch.ranges("/audio")]
     assert max(starts) > 0
+
+
+def test_whoever_does_not_wait_for_the_waveform_hears(desktop: Shown, desks: Office) -> None:
+    """Sound is fetched once the waveform is drawn, or before that for who plays it."""
+    held: list[Route] = []
+    desktop.page.route("**/peaks?*", lambda route: held.append(route))  # noqa: PLW0108 - it wants a function
+    desktop.go(f"recording={desks.meeting.recording_id.hex}")
+    expect(desktop["#recording"]).to_be_visible()
+    assert desktop.watch.ranges("/audio") == []
+    desktop["#play"].click()
+    desktop.until_played(0.5)
+    for route in held:
+        route.continue_()
+    desktop.wait_for(desks.meeting.recording_id)
+    desktop.until_played(desktop.seconds() + 0.5)
 
 
 def test_the_browser_decodes_the_archives_samples(desktop: Shown, desks: Office) -> None:

@@ -33,14 +33,18 @@ export class Player extends EventTarget {
    * @param {string} address
    * @param {number} at seconds from its start
    * @param {number} length in seconds
+   * @param {Promise<unknown>} drawn before that, sound is fetched only for who plays it
    */
-  load(address, at, length) {
+  load(address, at, length, drawn) {
     this.end = null;
-    // Of less sound Chromium cannot begin to play what it looked at before.
-    this.audio.preload = length < SHORT_S ? "auto" : "metadata";
+    this.audio.preload = "none";
     this.audio.src = address;
     // Before its metadata is there, an element keeps where it shall begin.
     this.audio.currentTime = at;
+    drawn.then(() => {
+      // Of less sound Chromium cannot begin to play what it looked at before.
+      if (this.audio.src === address) this.audio.preload = length < SHORT_S ? "auto" : "metadata";
+    });
   }
 
   unload() {

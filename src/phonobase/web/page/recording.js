@@ -106,8 +106,8 @@ export class RecordingView extends EventTarget {
     this.overview = null;
     this.showFacts(recording);
     this.editor.open(recording);
-    this.take((cursor - start) / SECOND);
     this.drawing = this.drawOverview(recording, signal).catch(complain);
+    this.take((cursor - start) / SECOND);
     this.wave.open(recording, cursor, window, this.drawing);
     find("download-whole", HTMLAnchorElement).href = audioAddress(id, { download: 1 });
     this.showPosition();
@@ -125,7 +125,7 @@ export class RecordingView extends EventTarget {
     if (!recording) return;
     this.taken = recording.frame_count;
     const version = recording.state === "recording" ? { frames: recording.frame_count } : {};
-    this.player.load(audioAddress(recording.id, version), seconds, recording.seconds);
+    this.player.load(audioAddress(recording.id, version), seconds, recording.seconds, this.drawing);
   }
 
   /**
