@@ -16,6 +16,7 @@ _PAGE = _ROOT / "src/phonobase/web/page"
 _BUILT = _PAGE / "built"
 _LAST = _BUILT / "LICENSE"
 """What a build of the page writes last."""
+_SERVED = ("first.js", "icon.svg", "index.html", "main.css", "main.js")
 
 
 def _build_page() -> None:
@@ -36,8 +37,8 @@ def _build_page() -> None:
 
 
 def _is_built() -> bool:
-    """Return whether nothing of the page was changed since it was built."""
-    if not _LAST.exists():
+    """Return whether the page is there, and nothing of it was changed since it was built."""
+    if not all(path.exists() for path in (_LAST, *(_BUILT / name for name in _SERVED))):
         return False
     made_of = [*_PAGE.glob("*.*"), *_ROOT.glob("package*.json")]
     return all(path.stat().st_mtime_ns <= _LAST.stat().st_mtime_ns for path in made_of)
