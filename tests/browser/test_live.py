@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from tests.support.pulse import SoundServer
 
 _RATE, _CHANNELS = 44_100, 2
-_LAG_S = 4.0
-"""About three seconds, and one more for a machine that does other work, too."""
+_LAG_S = 3.0
 _LISTENED_S = 7
 _PATIENCE_S = 60
 
@@ -68,7 +67,7 @@ def live(migrated_sqlite_url: str, sound: SoundServer) -> Iterator[tuple[str, st
 def test_what_is_being_recorded_is_heard_in_the_page(
     browser: Browser, live: tuple[str, str], sound: SoundServer
 ) -> None:
-    """Live, frame by frame what is played to the recorder, no more than some three seconds behind it."""
+    """Live, frame by frame what is played to the recorder, no more than three seconds behind it."""
     url, address = live
     played = noise(20 * _RATE, _CHANNELS, seed=21)
     with shown(browser, address) as window:
